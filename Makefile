@@ -1,0 +1,54 @@
+# Bridgetender's commands; `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test check lock bench clean
+
+help: ## list the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.runtime ## watch stored keys become live connectors, and come back after the bridge forgets them
+	@$(BIN)/bridgetender demo $(ARGS)
+
+test: .venv/.dev ## run the tests (ARGS="-k name" for some of them)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.runtime ## how fast 200 missing keys converge, beside the ideal
+	@$(BIN)/python -m bench.convergence $(ARGS)
+
+lock: ## pin every dependency anew, with hashes and without host names (needs uv)
+	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links pyproject.toml deploy/build.in -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links pyproject.toml deploy/build.in --extra dev \
+	  -c requirements.lock -o requirements-dev.lock
+	@! grep -n '://' requirements.lock requirements-dev.lock
+
+clean: ## remove what the commands above made
+	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+.venv/.made:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed and '$(PYTHON)' is not in PATH: install it, or say 'make PYTHON=/path/to/python3 ...'" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; '$(PYTHON)' is older: say 'make PYTHON=/path/to/python3.11 ...'" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python has no venv module: on Debian or Ubuntu run 'apt install python3-venv', on Fedora 'dnf install python3'" >&2; exit 1; }
+	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.runtime: .venv/.made requirements.lock pyproject.toml
+	@echo "Installing the pinned packages into .venv (once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements-dev.lock
+	@echo "Installing the test tools into .venv (once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints its figures as a table, or with --json as one line of JSON."""
