@@ -1,0 +1,122 @@
+"""Hold a bridge, and while it is held: observe, plan, act, record."""
+
+from datetime import timedelta
+
+import anyio
+import structlog
+
+from reconciler.desk import Desk, Ports
+from reconciler.lookout import Lookout
+from reconciler.model import BridgeName, Lease
+from reconciler.pacing import Breaker
+from reconciler.planning import Planner
+from reconciler.ports import Clients
+from reconciler.verdicts import LeaseLost, StoreError
+from reconciler.working import Worker
+
+log = structlog.get_logger()
+
+
+class Loop:
+    """Keeps one bridge's connectors as they should be, whenever no other replica does."""
+
+    def __init__(self, bridge: BridgeName, ports: Ports) -> None:
+        self._bridge = bridge
+        self._ports = ports
+        self._lookout: Lookout | None = None
+
+    def look(self, clients: Clients) -> None:
+        """Look at *clients*' slots now; None means everybody's. A hint: nothing depends on it."""
+        if self._lookout is not None:
+            self._lookout.look(clients)
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Hold the bridge whenever it is free, until *stop*; then end what is under way."""
+        while not stop.is_set():
+            lease, asked = await self._acquire()
+            if lease is None:
+                await _pause(stop, self._ports.rules.renew)
+            else:
+                await self._hold(lease, asked, stop)
+
+    async def _acquire(self) -> tuple[Lease | None, float]:
+        asked = anyio.current_time()
+        try:
+            lease = await self._ports.leases.acquire(self._bridge)
+        except StoreError as error:
+            log.warning("lease_unknown", bridge=self._bridge, reason=str(error))
+            lease = None
+        self._ports.meter.lease_held(self._bridge, held=lease is not None)
+        self._ports.meter.progressed(self._bridge)
+        return lease, asked
+
+    async def _hold(self, lease: Lease, asked: float, stop: anyio.Event) -> None:
+        log.info("lease_acquired", bridge=lease.bridge, epoch=lease.epoch)
+        try:
+            await self._term(self._desk(lease, asked), stop)
+        except* LeaseLost as lost:
+            log.warning("lease_lost", bridge=lease.bridge, reason=str(lost.exceptions[0]))
+            self._ports.meter.lease_held(self._bridge, held=False)
+        finally:
+            self._lookout = None
+            with anyio.move_on_after(self._ports.rules.renew.total_seconds(), shield=True):
+                await self._give_back(lease)
+
+    def _desk(self, lease: Lease, asked: float) -> Desk:
+        rules = self._ports.rules
+        self._lookout = Lookout()
+        breaker = Breaker(rules.probe, rules.breaker_opens_after)
+        ends = asked + rules.lease.total_seconds()
+        return Desk(self._ports, lease, breaker, self._lookout, lease_ends=ends)
+
+    async def _term(self, desk: Desk, stop: anyio.Event) -> None:
+        """Plan and work until *stop* or the lease is lost."""
+        planner, worker = Planner(desk), Worker(desk)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep, desk)
+            await self._reclaim(desk)
+            tasks.start_soon(planner.run)
+            tasks.start_soon(worker.run)
+            await stop.wait()
+            with anyio.move_on_after(self._ports.rules.grace.total_seconds()):
+                await worker.run_dry()
+            tasks.cancel_scope.cancel()
+
+    async def _reclaim(self, desk: Desk) -> None:
+        while True:
+            try:
+                await self._ports.ledger.reclaim(desk.lease, self._ports.clock.now())
+            except StoreError as error:
+                log.warning("store_away", bridge=self._bridge, reason=str(error))
+                await anyio.sleep(1)
+            else:
+                return
+
+    async def _keep(self, desk: Desk) -> None:
+        """Renew the lease; raise LeaseLost once it may have ended."""
+        rules = self._ports.rules
+        while True:
+            await anyio.sleep(rules.renew.total_seconds())
+            asked = anyio.current_time()
+            try:
+                with anyio.fail_after(max(desk.lease_ends - asked, 0)):
+                    await self._ports.leases.renew(desk.lease)
+            except (StoreError, TimeoutError) as error:
+                log.warning("lease_not_renewed", bridge=self._bridge, reason=str(error))
+                if anyio.current_time() + rules.renew.total_seconds() >= desk.lease_ends:
+                    raise LeaseLost("the database did not renew it in time") from error
+            else:
+                desk.lease_ends = asked + rules.lease.total_seconds()
+                self._ports.meter.progressed(self._bridge)
+
+    async def _give_back(self, lease: Lease) -> None:
+        try:
+            await self._ports.leases.release(lease)
+        except StoreError as error:
+            log.warning("lease_not_released", bridge=lease.bridge, reason=str(error))
+        self._ports.meter.lease_held(self._bridge, held=False)
+
+
+async def _pause(stop: anyio.Event, wait: timedelta) -> None:
+    with anyio.move_on_after(wait.total_seconds()):
+        await stop.wait()

@@ -1,0 +1,126 @@
+"""One pass: ask the bridge, compare, decide, write down what is to be done."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import anyio
+import structlog
+
+from reconciler.backoff import spread
+from reconciler.decide import decide
+from reconciler.desk import Desk
+from reconciler.model import Absence, Case, Instant, Observation, Record, Sight, Slot
+from reconciler.ports import Clients
+from reconciler.verdicts import StoreError, Verdict
+
+log = structlog.get_logger()
+
+
+class Planner:
+    """Makes passes for as long as the lease lasts."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._ports = desk.ports
+        self._bridge = desk.lease.bridge
+        self._boot_id: str | None = None
+        self._doubted: frozenset[Slot] = frozenset()
+        self._reported: tuple[bool, str] | None = None
+
+    async def run(self) -> None:
+        while True:
+            clients = await self._desk.lookout.next()
+            started = anyio.current_time()
+            result = await self._pass(clients)
+            self._ports.meter.passed(self._bridge, result, anyio.current_time() - started)
+
+    async def _pass(self, clients: Clients) -> str:
+        try:
+            await self.look(clients)
+        except StoreError as error:
+            log.warning("pass_failed", bridge=self._bridge, reason=str(error))
+            self._desk.lookout.within(self._ports.rules.second_look.total_seconds())
+            return "store_error"
+        return "ok" if self._desk.breaker.closed else "bridge_down"
+
+    async def look(self, clients: Clients) -> None:
+        """Make one pass over *clients*' slots; only one over everybody's asks the bridge."""
+        self._desk.moved.clear()
+        seen = await self._observe() if clients is None else None
+        survey = await self._ports.ledger.survey(self._bridge, seen, clients)
+        await self._write(self._planned(survey.cases, seen))
+        if survey.unmanaged is not None:
+            self._ports.meter.unmanaged(self._bridge, survey.unmanaged)
+        if clients is None:
+            self._set_next(survey.cases, seen)
+        self._desk.work.ring()
+
+    async def _observe(self) -> Observation | None:
+        breaker = self._desk.breaker
+        was_closed = breaker.closed
+        try:
+            seen = await self._ports.bridge.observe()
+        except Verdict as verdict:
+            breaker.probed(well=False)
+            await self._report(up=False, reason=str(verdict))
+            return None
+        breaker.probed(well=True)
+        await self._report(up=True, reason="")
+        if not was_closed:
+            await self._ports.ledger.waive(self._desk.lease, self._ports.clock.now())
+        return seen
+
+    async def _report(self, *, up: bool, reason: str) -> None:
+        self._ports.meter.bridge_up(self._bridge, up=up, reason=reason)
+        if (up, reason) == self._reported:
+            return
+        log.warning("bridge_up" if up else "bridge_down", bridge=self._bridge, reason=reason)
+        now = self._ports.clock.now()
+        await self._ports.ledger.report(self._desk.lease, up=up, reason=reason, now=now)
+        self._reported = (up, reason)
+
+    def _planned(self, cases: Sequence[Case], seen: Observation | None) -> list[Record]:
+        scribe = self._desk.scribe()
+        records, steps = [], Counter[str]()
+        for case in cases:
+            step = decide(case.want, case.record, self._sight(case, seen), scribe.now)
+            if step is not None:
+                steps[type(step).__name__.lower()] += 1
+                records.append(scribe.planned(case.slot, case.record, step))
+        if steps:
+            log.info("planned", bridge=self._bridge, **steps)
+        return records
+
+    def _sight(self, case: Case, seen: Observation | None) -> Sight:
+        if case.seen is not None:
+            return case.seen
+        if seen is None:
+            return Absence.UNKNOWN
+        rebooted = self._boot_id is not None and seen.boot_id not in (None, self._boot_id)
+        believed = rebooted or case.slot in self._doubted
+        return Absence.BELIEVED if believed else Absence.DOUBTED
+
+    async def _write(self, records: list[Record]) -> None:
+        if records:
+            async with self._desk.lock:
+                free = self._desk.free(records)
+                await self._ports.ledger.plan(self._desk.lease, free)
+
+    def _set_next(self, cases: Sequence[Case], seen: Observation | None) -> None:
+        """Keep what the next listing is held against, and say when to ask for it."""
+        rules, lookout = self._ports.rules, self._desk.lookout
+        if seen is None:
+            wait = self._desk.breaker.next_probe(self._ports.draw)
+        else:
+            now = self._ports.clock.now()
+            doubted = (c for c in cases if self._sight(c, seen) is Absence.DOUBTED)
+            self._doubted = frozenset(c.slot for c in doubted if _belief_matters(c, now))
+            self._boot_id = seen.boot_id
+            wait = rules.second_look if self._doubted else rules.resync
+        lookout.within(spread(wait, rules.jitter, self._ports.draw).total_seconds())
+
+
+def _belief_matters(case: Case, now: Instant) -> bool:
+    """A second listing is worth asking for only where it would change what is done."""
+    believed = decide(case.want, case.record, Absence.BELIEVED, now)
+    return believed != decide(case.want, case.record, Absence.DOUBTED, now)

@@ -1,0 +1,310 @@
+"""What we write down about a slot once a step is planned or an attempt has ended. Pure."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from reconciler.backoff import Draw, spread
+from reconciler.model import (
+    SETTLED,
+    Instant,
+    Lease,
+    Phase,
+    Reason,
+    Record,
+    SealedKey,
+    Slot,
+    StoredKey,
+    Urgency,
+    Verified,
+)
+from reconciler.phases import Event, follow
+from reconciler.rules import Rules
+from reconciler.steps import Adopt, Confirm, Forget, Initialize, Park, Remove, Step
+from reconciler.verdicts import (
+    CredentialsTaken,
+    ExchangeAway,
+    NotThere,
+    Refused,
+    Throttled,
+    Unavailable,
+    Unclear,
+    Undecryptable,
+    Unsupported,
+    Verdict,
+)
+
+
+class Action(StrEnum):
+    """What an attempt does."""
+
+    INITIALIZE = "initialize"
+    VERIFY = "verify"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: *verdict* is None if it is done.
+
+    *applied*: the bridge took the credentials, whatever the exchange then said of them.
+    *unproven*: why the call that should have proven them told neither yes nor no.
+    """
+
+    action: Action
+    verdict: Verdict | None = None
+    applied: bool = False
+    verified: Verified = Verified.UNKNOWN
+    unproven: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scribe:
+    """Writes records: the moment, chance and the numbers it needs for that."""
+
+    now: Instant
+    draw: Draw
+    rules: Rules
+
+    def planned(self, slot: Slot, record: Record | None, step: Step) -> Record:
+        """Return the record that holds *step*; phase REMOVED means: drop it."""
+        match step:
+            case Initialize():
+                return self._to_initialize(slot, record, step)
+            case Confirm(key):
+                return self._confirmed(_of(slot, record, key))
+            case Adopt(key):
+                return self._adopted(_of(slot, record, key))
+            case Park(key, cause):
+                parked = self._move(_of(slot, record, key), Event.PARK, cause)
+                return replace(parked, due_at=None, live_since=None, first_unready_at=None)
+            case Remove():
+                return self._due(self._move(_known(record), Event.REMOVE, Reason.ORPHAN))
+            case Forget():
+                return self._move(_known(record), Event.FORGET, Reason.ORPHAN)
+            case _:
+                assert_never(step)
+
+    def started(self, record: Record, sealed: SealedKey, fingerprint: str, lease: Lease) -> Record:
+        """Return the open intent to send *sealed*; it is due again when nobody can be at it."""
+        started = self._move(record, Event.START, record.reason)
+        fresh = record.sent != fingerprint
+        return self._due(
+            replace(
+                started,
+                key_id=sealed.key.id,
+                client_id=sealed.key.client_id,
+                digest=sealed.key.digest,
+                sent=fingerprint,
+                intent_epoch=lease.epoch,
+                intent_at=self.now,
+                verified=Verified.UNKNOWN if fresh else record.verified,
+                verified_at=None if fresh else record.verified_at,
+            ),
+            self.rules.longest_request,
+        )
+
+    def acknowledged(self, record: Record, sealed: SealedKey) -> Record:
+        """Return the record of a row that was written anew with the same credentials."""
+        live = self._move(record, Event.CONFIRM, Reason.APPLIED)
+        return self._due(
+            replace(live, digest=sealed.key.digest, first_unready_at=None), self._until_verified()
+        )
+
+    def postponed(self, record: Record) -> Record:
+        """Return *record* due a little later: it is for the next pass to say what it needs."""
+        return self._due(record, self.rules.second_look)
+
+    def attempted(self, record: Record, outcome: Outcome) -> Record:
+        """Return the record after an attempt has ended."""
+        record = replace(record, last_attempt_at=self.now, intent_epoch=None, intent_at=None)
+        if outcome.applied:
+            applied = replace(record, fingerprint=record.sent, adopted=False)
+        else:
+            applied = record
+        if outcome.action is Action.REMOVE:
+            return self._removal(record, outcome)
+        if outcome.verdict is None:
+            return self._done(applied, outcome)
+        return self._failed(record, applied, outcome.verdict)
+
+    def _done(self, record: Record, outcome: Outcome) -> Record:
+        live = self._live(record, Event.DONE, outcome.verified)
+        if outcome.unproven is None:
+            return self._due(live, self._until_verified(), Urgency.BULK)
+        live = replace(live, message=str(outcome.unproven))
+        wait = self._asked(outcome.unproven, self.rules.verify_again)
+        return self._due(live, wait, Urgency.SOON)
+
+    def _to_initialize(self, slot: Slot, record: Record | None, step: Initialize) -> Record:
+        known = _of(slot, record, step.key)
+        pending = self._move(known, Event.INITIALIZE, step.cause)
+        waiting_since = None if known.phase in SETTLED else known.first_unready_at
+        pending = replace(
+            pending,
+            digest=step.key.digest,
+            key_id=step.key.id,
+            client_id=step.key.client_id,
+            cause=step.cause,
+            urgency=step.urgency,
+            first_unready_at=waiting_since or self.now,
+            live_since=known.live_since if step.cause is Reason.CHANGED else None,
+        )
+        if step.cause not in (Reason.LOST, Reason.REPLACED):
+            kept = known.failures if step.cause is Reason.REINITIALIZE else 0
+            return self._due(replace(pending, failures=kept))
+        failures = self._failures_after_loss(known)
+        return self._due(
+            replace(pending, failures=failures), self.rules.backoff.delay(failures, self.draw)
+        )
+
+    def _failures_after_loss(self, record: Record) -> int:
+        """A connector that stayed as long as its backoff starts anew; a flapping one goes on."""
+        lived = self.now - (record.live_since or self.now)
+        needed = max(self.rules.backoff.plain(record.failures), self.rules.backoff.first)
+        return 0 if lived >= needed else record.failures + 1
+
+    def _confirmed(self, record: Record) -> Record:
+        live = self._live(record, Event.CONFIRM, Verified.UNKNOWN)
+        return self._due(replace(live, intent_epoch=None, intent_at=None), urgency=Urgency.SOON)
+
+    def _adopted(self, record: Record) -> Record:
+        live = self._move(record, Event.ADOPT, Reason.ADOPTED)
+        live = replace(live, adopted=True, live_since=self.now, first_unready_at=None)
+        return self._due(live, urgency=Urgency.SOON)
+
+    def _live(self, record: Record, event: Event, verified: Verified) -> Record:
+        reason = Reason.ADOPTED if record.adopted else Reason.APPLIED
+        live = self._move(record, event, reason)
+        proven = verified is Verified.OK
+        return replace(
+            live,
+            fingerprint=record.fingerprint if record.adopted else record.sent,
+            failures=0 if record.phase is Phase.LIVE and self._stable(record) else record.failures,
+            first_unready_at=None,
+            live_since=record.live_since if record.phase is Phase.LIVE else self.now,
+            verified=verified if proven else record.verified,
+            verified_at=self.now if proven else record.verified_at,
+        )
+
+    def _stable(self, record: Record) -> bool:
+        since = record.live_since or self.now
+        return self.now - since >= self.rules.backoff.plain(record.failures)
+
+    def _failed(self, before: Record, record: Record, verdict: Verdict) -> Record:
+        event = _event(before, verdict)
+        after = self._move(record, event, REASONS[type(verdict)], str(verdict))
+        if isinstance(verdict, Refused):
+            after = replace(after, verified=Verified.FAILED)
+        match after.phase:
+            case Phase.PARKED if event is Event.WAIT:  # a recheck that told neither yes nor no
+                kept = replace(after, reason=before.reason, message=before.message)
+                return self._due(kept, self._asked(verdict, self.rules.verify_again))
+            case Phase.LIVE:
+                kept = replace(after, reason=record.reason)
+                return self._due(kept, self._asked(verdict, self.rules.verify_again))
+            case Phase.PARKED | Phase.CONFLICT:
+                parked = replace(after, failures=record.failures + 1, live_since=None)
+                return self._due(parked, self._until_recheck(after.reason), Urgency.BULK)
+            case _:
+                return self._retry(after, verdict)
+
+    def _retry(self, record: Record, verdict: Verdict) -> Record:
+        if isinstance(verdict, Unavailable):  # the bridge's failure, not the key's
+            return self._due(record, self.rules.backoff.delay(max(record.failures, 1), self.draw))
+        failures = record.failures + 1
+        wait = self._asked(verdict, self.rules.backoff.delay(failures, self.draw))
+        urgency = max(record.urgency, Urgency.SOON)
+        return self._due(replace(record, failures=failures), wait, urgency)
+
+    def _removal(self, record: Record, outcome: Outcome) -> Record:
+        verdict = outcome.verdict
+        if verdict is None:
+            return self._move(record, Event.DONE, Reason.ORPHAN)
+        event = _event(record, verdict)
+        after = self._move(record, event, Reason.ORPHAN, str(verdict))
+        if after.phase is Phase.UNREMOVABLE:
+            kept = replace(after, reason=Reason.REMOVAL_UNSUPPORTED)
+            return self._due(kept, self.rules.recheck_removal, Urgency.BULK)
+        return after if after.phase is Phase.REMOVED else self._retry(after, verdict)
+
+    def _move(self, record: Record, event: Event, reason: Reason, message: str = "") -> Record:
+        phase = follow(record.phase, event)
+        return replace(record, phase=phase, reason=reason, message=message)
+
+    def _due(
+        self, record: Record, wait: timedelta = timedelta(0), urgency: Urgency | None = None
+    ) -> Record:
+        at = self.now + wait
+        urgency = record.urgency if urgency is None else urgency
+        return replace(record, due_at=at, due_set_at=self.now, urgency=urgency)
+
+    def _until_verified(self) -> timedelta:
+        return spread(self.rules.verify_every, self.rules.jitter, self.draw)
+
+    def _until_recheck(self, reason: Reason) -> timedelta:
+        wait = {
+            Reason.REFUSED: self.rules.recheck_refused,
+            Reason.CREDENTIALS_TAKEN: self.rules.recheck_conflict,
+        }.get(reason, self.rules.recheck_unsupported)
+        return spread(wait, self.rules.jitter, self.draw)
+
+    @staticmethod
+    def _asked(verdict: Verdict, wait: timedelta) -> timedelta:
+        if isinstance(verdict, Throttled) and verdict.retry_after is not None:
+            return max(wait, verdict.retry_after)
+        return wait
+
+
+REASONS: dict[type[Verdict], Reason] = {
+    Unavailable: Reason.BRIDGE_UNAVAILABLE,
+    ExchangeAway: Reason.EXCHANGE_AWAY,
+    Throttled: Reason.THROTTLED,
+    Refused: Reason.REFUSED,
+    Unsupported: Reason.UNSUPPORTED,
+    Undecryptable: Reason.UNDECRYPTABLE,
+    Unclear: Reason.UNCLEAR,
+    CredentialsTaken: Reason.CREDENTIALS_TAKEN,
+    NotThere: Reason.LOST,
+}
+
+
+def _event(record: Record, verdict: Verdict) -> Event:
+    match verdict:
+        case Refused():
+            return Event.DOUBT if _worked_before(record) else Event.REFUSE
+        case Unsupported():
+            return Event.UNSUPPORTED
+        case CredentialsTaken():
+            return Event.TAKEN
+        case NotThere():
+            return Event.NOT_THERE
+        case _:
+            return Event.WAIT
+
+
+def _worked_before(record: Record) -> bool:
+    """One refusal of credentials that worked may be the exchange's fault; a second is not."""
+    applied = record.adopted or (record.sent is not None and record.sent == record.fingerprint)
+    return applied and record.verified is not Verified.FAILED
+
+
+def _of(slot: Slot, record: Record | None, key: StoredKey) -> Record:
+    if record is not None:
+        return record
+    return Record(
+        slot=slot,
+        key_id=key.id,
+        client_id=key.client_id,
+        exchange=key.exchange,
+        digest=key.digest,
+        phase=Phase.PENDING,
+        reason=Reason.NEW,
+    )
+
+
+def _known(record: Record | None) -> Record:
+    if record is None:
+        raise ValueError("a step that removes or forgets needs a record")
+    return record
