@@ -1,0 +1,1 @@
+"""Alembic's scripts. `bridgetender migrate` runs them."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: their tables, which we read, and ours, which nobody else writes."""

@@ -1,0 +1,117 @@
+"""Every Prometheus series, in one list."""
+
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from daemon.exchanges import KNOWN
+from reconciler.model import Phase, Reason
+
+VERDICTS = (
+    *("done", "unavailable", "exchange_away", "throttled", "refused", "unsupported"),
+    *("undecryptable", "unclear", "conflict", "not_there"),
+)
+RESULTS = ("ok", "bridge_down", "store_error")
+CALLS = ("observe", "initialize", "verify", "remove")
+CAUSES = tuple(
+    reason.value
+    for reason in (
+        *(Reason.NEW, Reason.CHANGED, Reason.LOST, Reason.REPLACED),
+        *(Reason.REINITIALIZE, Reason.RESUMED),
+    )
+)
+_REQUEST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 35)
+_CONVERGENCE = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
+_PREFIX = "bridgetender"
+
+
+class Metrics:
+    """The series of one daemon. No client, account or key is ever a label."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"{_PREFIX}_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"{_PREFIX}_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            name = f"{_PREFIX}_{name}"
+            return Histogram(name, text, labels, registry=registry, buckets=buckets)
+
+        self.init_attempts = counter(
+            "init_attempts", "Tries to initialize a connector.", "bridge", "exchange", "verdict"
+        )
+        self.init_duration = histogram(
+            "init_duration_seconds", "Adding and proving.", _REQUEST, "bridge", "exchange"
+        )
+        self.convergence = histogram(
+            "convergence_seconds", "From noticing a need to live.", _CONVERGENCE, "bridge", "cause"
+        )
+        self.connectors = gauge("connectors", "Connectors by phase.", "bridge", "phase")
+        self.connectors_reason = gauge(
+            "connectors_reason", "Connectors that are not live, by reason.", "bridge", "reason"
+        )
+        self.unmanaged = gauge("unmanaged_connectors", "Listed, but not ours.", "bridge")
+        self.orphans = gauge("orphans", "Ours, and their keys are gone.", "bridge")
+        self.keys = gauge("keys", "Stored keys.", "active")
+        self.null_updated_at = gauge("null_updated_at_rows", "Keys whose updated_at is NULL.")
+        self.oldest_unready = gauge(
+            "oldest_unready_seconds", "Age of the oldest need that is not settled.", "bridge"
+        )
+        self.queue_due = gauge("queue_due", "Records whose time has come.", "bridge")
+        self.queue_oldest_due = gauge(
+            "queue_oldest_due_seconds", "How long the oldest of them has waited.", "bridge"
+        )
+        self.pass_duration = histogram("pass_duration_seconds", "Passes.", _REQUEST, "bridge")
+        self.passes = counter("passes", "Passes by result.", "bridge", "result")
+        self.last_pass_success = gauge(
+            "last_pass_success_timestamp_seconds", "When a pass last succeeded.", "bridge"
+        )
+        self.bridge_up = gauge("bridge_up", "1 if the bridge answered the last listing.", "bridge")
+        self.bridge_request_duration = histogram(
+            "bridge_request_duration_seconds", "Calls to the bridge.", _REQUEST, "bridge", "call"
+        )
+        self.lease_held = gauge("lease_held", "1 if this replica holds the bridge.", "bridge")
+        self.lease_takeovers = counter("lease_takeovers", "Leases taken.", "bridge")
+        self.decrypt_failures = counter("decrypt_failures", "Rows that no key reads.")
+        self.listen_connected = gauge("listen_connected", "1 if the database's hints are heard.")
+        self.db_pool_size = gauge("db_pool_connections", "Open connections to PostgreSQL.")
+        self.db_pool_used = gauge("db_pool_connections_in_use", "Of them, in use.")
+        build = gauge("build_info", "This version.", "version")
+        build.labels(version("bridgetender")).set(1)
+
+    def start_at_zero(self, bridge: str) -> None:
+        """Create the label sets of *bridge* that are known in advance."""
+        for cause in CAUSES:
+            self.convergence.labels(bridge, cause)
+        for result in RESULTS:
+            self.passes.labels(bridge, result)
+        for call in CALLS:
+            self.bridge_request_duration.labels(bridge, call)
+        for phase in Phase:
+            self.connectors.labels(bridge, phase)
+        for reason in Reason:
+            self.connectors_reason.labels(bridge, reason)
+        for each in (self.bridge_up, self.lease_held, self.unmanaged, self.oldest_unready):
+            each.labels(bridge)
+        for each in (self.queue_due, self.queue_oldest_due, self.orphans, self.last_pass_success):
+            each.labels(bridge)
+        self.lease_takeovers.labels(bridge)
+        self.pass_duration.labels(bridge)
+        for active in ("true", "false"):
+            self.keys.labels(active)
+        self.start_exchange(bridge, "other")
+
+    def start_exchange(self, bridge: str, exchange: str) -> None:
+        """Let every verdict of *exchange* start at 0, so that a first one counts in a rate."""
+        self.init_duration.labels(bridge, label_of(exchange))
+        for verdict in VERDICTS:
+            self.init_attempts.labels(bridge, label_of(exchange), verdict)
+
+
+def label_of(exchange: str) -> str:
+    """Return *exchange* as a label: bounded, whatever people type."""
+    return exchange if exchange in KNOWN else "other"

@@ -1,0 +1,58 @@
+"""Counts for the gauges, taken by a bridge's holder only, so that replicas do not double them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.store.engine import transaction
+from daemon.store.status import STANDING
+from reconciler.model import BridgeName, Instant
+
+_BY_PHASE = text(f"""
+SELECT phase, reason, count(*) FROM ({STANDING}) standing
+WHERE phase <> 'inactive' GROUP BY phase, reason
+""")
+_LEFTOVERS = text("""
+SELECT phase, reason, count(*) FROM bridgetender.connectors
+WHERE bridge = :bridge AND phase IN ('removing', 'unremovable') GROUP BY phase, reason
+""")
+_KEYS = text("""
+SELECT count(*) FILTER (WHERE is_active), count(*) FILTER (WHERE NOT is_active),
+  count(*) FILTER (WHERE updated_at IS NULL)
+FROM public.exchange_api_keys
+""")
+_WAITING = text("""
+SELECT
+  coalesce(extract(epoch FROM max(:now - first_unready_at)
+    FILTER (WHERE phase NOT IN ('live', 'parked', 'conflict', 'unremovable'))), 0),
+  count(*) FILTER (WHERE due_at <= :now),
+  coalesce(extract(epoch FROM max(:now - due_at) FILTER (WHERE due_at <= :now)), 0)
+FROM bridgetender.connectors WHERE bridge = :bridge
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many connectors stand where; ages in seconds."""
+
+    by_phase_and_reason: Mapping[tuple[str, str], int]
+    keys_active: int
+    keys_inactive: int
+    null_updated_at: int
+    oldest_unready: float
+    due: int
+    oldest_due: float
+
+
+async def take_census(engine: AsyncEngine, bridge: BridgeName, now: Instant) -> Census:
+    """Raises StoreError."""
+    values = {"bridge": bridge, "now": now}
+    async with transaction(engine) as connection:
+        standing = {(p, r): n for p, r, n in await connection.execute(_BY_PHASE, values)}
+        left = {(p, r): n for p, r, n in await connection.execute(_LEFTOVERS, values)}
+        active, inactive, null = (await connection.execute(_KEYS)).one()
+        unready, due, oldest_due = (await connection.execute(_WAITING, values)).one()
+    counts = standing | left
+    return Census(counts, active, inactive, null, float(unready), due, float(oldest_due))

@@ -1,0 +1,56 @@
+"""Which key should be live in which slot, in SQL. `reconciler.slots` says the same in Python."""
+
+from reconciler.slots import ALIASES
+
+_EXCHANGE = "lower(btrim(k.exchange::text))"
+_CANONICAL = (
+    f"CASE {_EXCHANGE} "
+    + " ".join(f"WHEN '{alias}' THEN '{name}'" for alias, name in sorted(ALIASES.items()))
+    + f" ELSE {_EXCHANGE} END"
+)
+_DIGESTED = (
+    "client_id",
+    "exchange",
+    "api_key",
+    "api_secret",
+    "passphrase",
+    "is_testnet",
+    "is_active",
+)
+DIGEST = (
+    "encode(sha256(convert_to(concat_ws(E'\\x1f', "
+    + ", ".join(f"coalesce(k.{column}::text, E'\\x1e')" for column in _DIGESTED)
+    + "), 'UTF8')), 'hex')"
+)
+"""Tells whether the row of key *k* changed, without decrypting; label and times are not in it."""
+
+
+def desired(*, of_clients: bool) -> str:
+    """Return the CTEs `named`, `placed` and `desired` for the parameter :bridge.
+
+    `named` has every client's account; `placed` every active key of a client who is not suspended,
+    and whether the client owns the account (`owned`); `desired` the newest owned key of each slot.
+    *of_clients* narrows them to the clients in the parameter :clients (uuid[]).
+    """
+    scope = "WHERE c.id = ANY(:clients)" if of_clients else ""
+    return f"""
+named AS (
+  SELECT c.id, c.created_at, upper(c.status::text) AS status,
+    coalesce(nullif(btrim(c.settings ->> 'bridge_account'), ''),
+             'client_' || replace(lower(c.name), ' ', '_')) AS account
+  FROM public.clients c {scope}
+), placed AS (
+  SELECT k.id AS key_id, k.client_id, n.account, k.created_at, {_CANONICAL} AS exchange,
+    {_CANONICAL} || CASE WHEN k.is_testnet THEN '_testnet' ELSE '' END AS connector,
+    {DIGEST} AS digest, n.status <> 'ACTIVE' AS held, w.key_id IS NOT NULL AS wished,
+    k.api_key, k.api_secret, k.passphrase, o.client_id IS NOT DISTINCT FROM k.client_id AS owned
+  FROM public.exchange_api_keys k
+  JOIN named n ON n.id = k.client_id
+  LEFT JOIN bridgetender.accounts o ON o.bridge = :bridge AND o.account = n.account
+  LEFT JOIN bridgetender.wishes w ON w.key_id = k.id
+  WHERE k.is_active AND n.status <> 'SUSPENDED'
+), desired AS (
+  SELECT DISTINCT ON (account, connector) *
+  FROM placed WHERE owned
+  ORDER BY account, connector, created_at DESC, key_id DESC
+)"""

@@ -1,0 +1,67 @@
+"""One engine for the process, and the one place where a database's error becomes ours."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import asyncpg
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from reconciler.verdicts import StoreError
+
+DRIVER = "postgresql+asyncpg"
+THEIRS = "public"
+"""The schema of people's tables, always said: the search path may lead elsewhere, to ours for one
+where the role is called like it."""
+
+
+def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """Return an engine for *url*; any `postgresql://` spelling of the field will do.
+
+    Parameters never show in an error: they may be ciphertexts. Raises StoreError if *url* is not
+    one of PostgreSQL; the message does not repeat it, since it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+    except (SQLAlchemyError, ValueError):
+        raise StoreError(_NOT_A_URL) from None
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise StoreError(_NOT_A_URL)
+    return create_async_engine(
+        parsed.set(drivername=DRIVER),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        execution_options={"schema_translate_map": {None: THEIRS}},
+        connect_args={"timeout": 5, "server_settings": {"application_name": "bridgetender"}},
+    )
+
+
+_NOT_A_URL = "DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:5432/database"
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection in a transaction. Raises StoreError for whatever the database does."""
+    with storing():
+        async with engine.begin() as connection:
+            yield connection
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Turn what SQLAlchemy, asyncpg and the network raise into StoreError, in one line."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(_first_line(error.orig or error)) from error
+    except (SQLAlchemyError, asyncpg.PostgresError, InterfaceError, OSError, TimeoutError) as error:
+        raise StoreError(_first_line(error)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].split(">: ", 1)[-1][:300]

@@ -1,0 +1,30 @@
+"""The fingerprint key: made once, kept in our schema under the encryption key."""
+
+from collections.abc import Callable
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.store.engine import transaction
+from reconciler.model import Secret
+
+_READ = text("SELECT fingerprint_key FROM bridgetender.keyring WHERE id = 1")
+_WRITE = text("""
+INSERT INTO bridgetender.keyring (id, fingerprint_key) VALUES (1, :sealed) ON CONFLICT DO NOTHING
+""")
+
+
+async def fingerprint_key(
+    engine: AsyncEngine, unseal: Callable[[str, str], Secret], make: Callable[[], str]
+) -> Secret:
+    """Return the fingerprint key; the first caller stores the one that *make* returns, sealed.
+
+    Raises Undecryptable if it was sealed with another encryption key: it is our canary, and a
+    replica that cannot read it must not act.
+    """
+    async with transaction(engine) as connection:
+        sealed = (await connection.execute(_READ)).scalar()
+        if sealed is None:
+            await connection.execute(_WRITE, {"sealed": make()})
+            sealed = (await connection.execute(_READ)).scalar_one()
+    return unseal(sealed, "the fingerprint key of this database")

@@ -1,0 +1,37 @@
+"""The stored keys as they are now, ciphertexts included. Read only."""
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.store.desired import desired
+from daemon.store.engine import transaction
+from daemon.store.rows import KEY_COLUMNS, columns, to_key
+from reconciler.model import BridgeName, ClientId, SealedKey, Slot
+
+_READ = text(
+    f"WITH {desired(of_clients=True)} "
+    f"SELECT {columns('d', KEY_COLUMNS)}, d.api_key, d.api_secret, d.passphrase FROM desired d"
+)
+
+
+class PostgresKeys:
+    """A `reconciler.ports.Keys`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def read(self, slots: Collection[tuple[Slot, ClientId]]) -> Mapping[Slot, SealedKey]:
+        found: dict[Slot, SealedKey] = {}
+        for bridge in {slot.bridge for slot, _ in slots}:
+            clients = {client for slot, client in slots if slot.bridge == bridge}
+            found |= await self._read(bridge, clients)
+        return {slot: found[slot] for slot, _ in slots if slot in found}
+
+    async def _read(self, bridge: BridgeName, clients: set[ClientId]) -> dict[Slot, SealedKey]:
+        async with transaction(self._engine) as connection:
+            values = {"bridge": bridge, "clients": list(clients)}
+            rows = (await connection.execute(_READ, values)).all()
+        sealed = [SealedKey(to_key(bridge, row[:-3]), *row[-3:]) for row in rows]
+        return {each.key.slot: each for each in sealed}

@@ -1,0 +1,226 @@
+"""What we wrote down: one record per slot, in batches, guarded by the lease's epoch."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from daemon.store import survey as surveying
+from daemon.store.desired import DIGEST
+from daemon.store.engine import transaction
+from daemon.store.leases import guard
+from daemon.store.rows import COLUMNS, columns, slot_row, to_json, to_record
+from reconciler.model import (
+    Attempt,
+    BridgeName,
+    Instant,
+    Lease,
+    Observation,
+    Phase,
+    Reason,
+    Record,
+    Slot,
+    Survey,
+)
+from reconciler.ports import Clients
+
+_UPSERT = text(f"""
+INSERT INTO bridgetender.connectors ({", ".join(COLUMNS)})
+SELECT {", ".join(COLUMNS)} FROM json_populate_recordset(
+  NULL::bridgetender.connectors, CAST(CAST(:rows AS text) AS json))
+ON CONFLICT (bridge, account, connector) DO UPDATE SET
+  ({", ".join(COLUMNS[3:])}) = ROW({", ".join(f"excluded.{name}" for name in COLUMNS[3:])})
+""")
+_SLOTS = """
+SELECT account, connector FROM json_populate_recordset(
+  NULL::bridgetender.connectors, CAST(CAST(:rows AS text) AS json))
+"""
+_DROP = text(f"""
+DELETE FROM bridgetender.connectors r USING ({_SLOTS}) s
+WHERE r.bridge = :bridge AND r.account = s.account AND r.connector = s.connector
+""")
+_GRANT = text("DELETE FROM bridgetender.wishes WHERE key_id = ANY(:keys)")
+_DUE = text(f"""
+SELECT {columns("r")}
+FROM (VALUES (0), (1), (2)) AS class(urgency),
+LATERAL (
+  SELECT * FROM bridgetender.connectors c
+  WHERE c.bridge = :bridge AND c.urgency = class.urgency AND c.due_at <= :now
+    AND NOT c.exchange = ANY(:spared)
+  ORDER BY c.due_at LIMIT :limit
+) r
+ORDER BY r.urgency, r.due_at LIMIT :limit
+""")
+_NEXT_DUE = text("""
+SELECT min(r.due_at)
+FROM (VALUES (0), (1), (2)) AS class(urgency),
+LATERAL (
+  SELECT due_at FROM bridgetender.connectors c
+  WHERE c.bridge = :bridge AND c.urgency = class.urgency AND c.due_at > :after
+    AND NOT c.exchange = ANY(:spared)
+  ORDER BY c.due_at LIMIT 1
+) r
+""")
+_TAKEN = text("""
+SELECT s.account, s.connector
+FROM json_populate_recordset(
+  NULL::bridgetender.connectors, CAST(CAST(:rows AS text) AS json)) s
+WHERE EXISTS (
+  SELECT FROM bridgetender.connectors r
+  WHERE r.sent = s.sent AND r.client_id <> s.client_id
+    AND (r.bridge, r.account, r.connector) <> (s.bridge, s.account, s.connector))
+""")
+_HISTORY = text("""
+INSERT INTO bridgetender.attempts
+  (bridge, account, connector, key_id, exchange, action, cause, verdict, message, at, seconds)
+SELECT bridge, account, connector, key_id, exchange, action, cause, verdict, message, at, seconds
+FROM json_populate_recordset(NULL::bridgetender.attempts, CAST(CAST(:rows AS text) AS json))
+""")
+_RECALL = text(f"""
+UPDATE bridgetender.connectors r
+SET phase = '{Phase.PENDING}', reason = '{Reason.CHANGED}', cause = '{Reason.CHANGED}', urgency = 0,
+  due_at = :now, due_set_at = :now, first_unready_at = coalesce(r.first_unready_at, :now)
+FROM ({_SLOTS}) s, public.exchange_api_keys k
+WHERE r.bridge = :bridge AND r.account = s.account AND r.connector = s.connector
+  AND r.phase = '{Phase.LIVE}' AND k.id = r.key_id AND {DIGEST} <> r.digest
+""")
+_RECLAIM = text(f"""
+UPDATE bridgetender.connectors r SET due_at = :now, due_set_at = :now
+FROM public.exchange_api_keys k
+WHERE r.bridge = :bridge AND r.phase = '{Phase.INITIALIZING}' AND r.intent_epoch < :epoch
+  AND k.id = r.key_id AND {DIGEST} = r.digest
+""")
+_WAIVE = text(f"""
+UPDATE bridgetender.connectors SET due_at = :now, due_set_at = :now
+WHERE bridge = :bridge AND phase = '{Phase.RETRYING}' AND due_at > :now
+  AND reason = '{Reason.BRIDGE_UNAVAILABLE}'
+""")
+_REPORT = text("""
+INSERT INTO bridgetender.bridges AS b (bridge, up, reason, since)
+VALUES (:bridge, :up, :reason, :now)
+ON CONFLICT (bridge) DO UPDATE SET up = excluded.up, reason = excluded.reason,
+  since = CASE WHEN b.up = excluded.up THEN b.since ELSE excluded.since END
+""")
+_FORGET_HISTORY = text("DELETE FROM bridgetender.attempts WHERE at < :before")
+
+
+class PostgresLedger:
+    """A `reconciler.ports.Ledger`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def survey(
+        self, bridge: BridgeName, observation: Observation | None, clients: Clients
+    ) -> Survey:
+        async with transaction(self._engine) as connection:
+            return await surveying.survey(connection, bridge, observation, clients)
+
+    async def plan(self, lease: Lease, records: Sequence[Record]) -> None:
+        granted = [r.key_id for r in records if r.reason is Reason.REINITIALIZE]
+        async with self._guarded(lease) as connection:
+            await _write(connection, records)
+            if granted:
+                await connection.execute(_GRANT, {"keys": granted})
+
+    async def due(
+        self, bridge: BridgeName, now: Instant, limit: int, spared: Collection[str]
+    ) -> Sequence[Record]:
+        values = {"bridge": bridge, "now": now, "limit": limit, "spared": list(spared)}
+        async with transaction(self._engine) as connection:
+            return [to_record(row) for row in await connection.execute(_DUE, values)]
+
+    async def next_due(
+        self, bridge: BridgeName, after: Instant, spared: Collection[str]
+    ) -> Instant | None:
+        values = {"bridge": bridge, "after": after, "spared": list(spared)}
+        async with transaction(self._engine) as connection:
+            first: Instant | None = (await connection.execute(_NEXT_DUE, values)).scalar()
+        return first
+
+    async def intend(self, lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
+        async with self._guarded(lease) as connection:
+            rows = await connection.execute(_TAKEN, {"rows": to_json(records)})
+            taken = {Slot(lease.bridge, account, connector) for account, connector in rows}
+            taken |= _taken_within(r for r in records if r.slot not in taken)
+            await _write(connection, [r for r in records if r.slot not in taken])
+        return taken
+
+    async def settle(self, lease: Lease, ended: Sequence[tuple[Record, Attempt | None]]) -> None:
+        records = [record for record, _ in ended]
+        attempts = [attempt for _, attempt in ended if attempt]
+        async with self._guarded(lease) as connection:
+            await _write(connection, records)
+            await _recall(connection, lease.bridge, records)
+            if attempts:
+                await connection.execute(_HISTORY, {"rows": _history(attempts)})
+
+    async def reclaim(self, lease: Lease, now: Instant) -> None:
+        async with self._guarded(lease) as connection:
+            values = {"bridge": lease.bridge, "epoch": lease.epoch, "now": now}
+            await connection.execute(_RECLAIM, values)
+
+    async def waive(self, lease: Lease, now: Instant) -> None:
+        async with self._guarded(lease) as connection:
+            await connection.execute(_WAIVE, {"bridge": lease.bridge, "now": now})
+
+    async def report(self, lease: Lease, *, up: bool, reason: str, now: Instant) -> None:
+        async with self._guarded(lease) as connection:
+            values = {"bridge": lease.bridge, "up": up, "reason": reason, "now": now}
+            await connection.execute(_REPORT, values)
+
+    async def forget_history(self, before: Instant) -> int:
+        """Drop attempts older than *before*; return how many."""
+        async with transaction(self._engine) as connection:
+            return (await connection.execute(_FORGET_HISTORY, {"before": before})).rowcount
+
+    @asynccontextmanager
+    async def _guarded(self, lease: Lease) -> AsyncIterator[AsyncConnection]:
+        async with transaction(self._engine) as connection:
+            await guard(connection, lease)
+            yield connection
+
+
+async def _write(connection: AsyncConnection, records: Sequence[Record]) -> None:
+    kept = [r for r in records if r.phase is not Phase.REMOVED]
+    dropped = [r for r in records if r.phase is Phase.REMOVED]
+    if kept:
+        await connection.execute(_UPSERT, {"rows": to_json(kept)})
+    if dropped:
+        values = {"bridge": dropped[0].slot.bridge, "rows": to_json(dropped)}
+        await connection.execute(_DROP, values)
+
+
+async def _recall(
+    connection: AsyncConnection, bridge: BridgeName, records: Sequence[Record]
+) -> None:
+    """Live counts only while the key's row is the one that was sent."""
+    live = [record for record in records if record.phase is Phase.LIVE]
+    if live:
+        now = live[0].due_set_at
+        await connection.execute(_RECALL, {"bridge": bridge, "rows": to_json(live), "now": now})
+
+
+def _taken_within(records: Iterable[Record]) -> set[Slot]:
+    """Of several clients in one batch with the same credentials, the first keeps them."""
+    first: dict[str | None, Record] = {}
+    taken = set()
+    for record in records:
+        if first.setdefault(record.sent, record).client_id != record.client_id:
+            taken.add(record.slot)
+    return taken
+
+
+def _history(attempts: Sequence[Attempt]) -> str:
+    return msgspec.json.encode([_attempt_row(attempt) for attempt in attempts]).decode()
+
+
+def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+    row = {name: getattr(attempt, name) for name in _ATTEMPT}
+    return row | {"message": attempt.message.replace("\x00", "")} | slot_row(attempt.slot)
+
+
+_ATTEMPT = ("key_id", "exchange", "action", "cause", "verdict", "at", "seconds")

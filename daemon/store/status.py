@@ -1,0 +1,149 @@
+"""Where every key stands, for people and for metrics. Read only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.store.desired import desired
+from daemon.store.engine import transaction
+from reconciler.model import BridgeName, ClientId, KeyId
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStatus:
+    """One stored key and its connector. An inactive key has the phase "inactive".
+
+    *holder_id* is the key that has the slot, where another does.
+    """
+
+    key_id: KeyId
+    client_id: ClientId
+    client: str
+    exchange: str
+    label: str | None
+    is_testnet: bool
+    is_active: bool
+    account: str
+    connector: str
+    phase: str
+    reason: str
+    message: str
+    failures: int
+    due_at: datetime | None
+    last_attempt_at: datetime | None
+    live_since: datetime | None
+    verified: str
+    verified_at: datetime | None
+    holder_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A connector of ours whose key is gone."""
+
+    account: str
+    connector: str
+    phase: str
+    reason: str
+    message: str
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeStatus:
+    """What the holder last saw of a bridge."""
+
+    bridge: BridgeName
+    up: bool
+    reason: str
+    since: datetime
+    holder: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One attempt of the history."""
+
+    at: datetime
+    account: str
+    connector: str
+    action: str
+    cause: str
+    verdict: str
+    message: str
+    seconds: float
+
+
+STANDING = f"""
+WITH {desired(of_clients=False)}
+SELECT k.id, k.client_id, c.name, k.exchange, k.label, k.is_testnet, k.is_active,
+  coalesce(p.account, n.account), coalesce(p.connector, lower(k.exchange::text)),
+  CASE
+    WHEN NOT k.is_active OR n.status = 'SUSPENDED' THEN 'inactive'
+    WHEN NOT p.owned AND o.client_id IS NOT NULL OR d.key_id <> k.id THEN 'conflict'
+    ELSE coalesce(r.phase, 'pending')
+  END AS phase,
+  CASE
+    WHEN NOT k.is_active THEN 'disabled'
+    WHEN n.status = 'SUSPENDED' THEN 'suspended'
+    WHEN NOT p.owned AND o.client_id IS NOT NULL THEN 'account_taken'
+    WHEN d.key_id <> k.id THEN 'slot_taken'
+    ELSE coalesce(r.reason, 'new')
+  END AS reason,
+  coalesce(r.message, ''), coalesce(r.failures, 0), r.due_at, r.last_attempt_at, r.live_since,
+  coalesce(r.verified, 'unknown'), r.verified_at, nullif(d.key_id, k.id)
+FROM public.exchange_api_keys k
+JOIN public.clients c ON c.id = k.client_id
+JOIN named n ON n.id = k.client_id
+LEFT JOIN placed p ON p.key_id = k.id
+LEFT JOIN bridgetender.accounts o ON o.bridge = :bridge AND o.account = n.account
+LEFT JOIN desired d ON d.account = p.account AND d.connector = p.connector
+LEFT JOIN bridgetender.connectors r ON r.bridge = :bridge AND r.key_id = k.id
+  AND d.key_id = k.id AND r.account = d.account AND r.connector = d.connector
+"""
+_KEYS = text(f"{STANDING} ORDER BY c.name, k.exchange, k.created_at, k.id")
+_LEFTOVERS = text("""
+SELECT account, connector, phase, reason, message, due_at FROM bridgetender.connectors
+WHERE bridge = :bridge AND phase IN ('removing', 'unremovable')
+ORDER BY account, connector
+""")
+_BRIDGES = text("""
+SELECT b.bridge, b.up, b.reason, b.since,
+  CASE WHEN l.expires_at > clock_timestamp() THEN l.holder END
+FROM bridgetender.bridges b LEFT JOIN bridgetender.leases l USING (bridge)
+ORDER BY b.bridge
+""")
+_HISTORY = text("""
+SELECT at, account, connector, action, cause, verdict, message, seconds
+FROM bridgetender.attempts WHERE key_id = :key ORDER BY at DESC LIMIT :limit
+""")
+
+
+class Status:
+    """Answers questions about keys. May raise StoreError."""
+
+    def __init__(self, engine: AsyncEngine, bridge: BridgeName) -> None:
+        self._engine = engine
+        self._bridge = bridge
+
+    async def keys(self) -> Sequence[KeyStatus]:
+        return [KeyStatus(*row) for row in await self._ask(_KEYS, bridge=self._bridge)]
+
+    async def leftovers(self) -> Sequence[Leftover]:
+        return [Leftover(*row) for row in await self._ask(_LEFTOVERS, bridge=self._bridge)]
+
+    async def bridges(self) -> Sequence[BridgeStatus]:
+        return [BridgeStatus(*row) for row in await self._ask(_BRIDGES)]
+
+    async def history(self, key_id: KeyId, limit: int = 20) -> Sequence[AttemptRow]:
+        rows = await self._ask(_HISTORY, key=key_id, limit=limit)
+        return [AttemptRow(*row) for row in rows]
+
+    async def _ask(self, query: TextClause, **values: object) -> Sequence[tuple[Any, ...]]:
+        async with transaction(self._engine) as connection:
+            return (await connection.execute(query, values)).all()

@@ -1,0 +1,124 @@
+"""Tells metrics and health what the loop does."""
+
+from collections import Counter
+from collections.abc import Iterable
+from time import monotonic
+
+from prometheus_client import Gauge
+
+from daemon.metrics import Metrics, label_of
+from daemon.store.census import Census
+from daemon.vitals import Vitals
+from reconciler.model import (
+    Attempt,
+    BridgeName,
+    Credentials,
+    Observation,
+    Phase,
+    Reason,
+    Record,
+    Slot,
+    Verified,
+)
+from reconciler.ports import Bridge, Clock
+from reconciler.records import Action
+
+
+class Watch:
+    """A `reconciler.ports.Meter`."""
+
+    def __init__(self, metrics: Metrics, vitals: Vitals, clock: Clock) -> None:
+        self._metrics = metrics
+        self._vitals = vitals
+        self._clock = clock
+
+    def attempted(self, attempt: Attempt) -> None:
+        if attempt.action != Action.INITIALIZE:
+            return
+        bridge, exchange = attempt.slot.bridge, label_of(attempt.exchange)
+        self._metrics.start_exchange(bridge, exchange)
+        self._metrics.init_attempts.labels(bridge, exchange, attempt.verdict).inc()
+        if attempt.verdict == "undecryptable":
+            self._metrics.decrypt_failures.inc()
+        else:
+            self._metrics.init_duration.labels(bridge, exchange).observe(attempt.seconds)
+
+    def converged(self, record: Record, seconds: float) -> None:
+        self._metrics.convergence.labels(record.slot.bridge, record.cause).observe(seconds)
+
+    def passed(self, bridge: BridgeName, result: str, seconds: float) -> None:
+        self._metrics.passes.labels(bridge, result).inc()
+        self._metrics.pass_duration.labels(bridge).observe(seconds)
+        if result == "ok":
+            self._metrics.last_pass_success.labels(bridge).set(self._clock.now().timestamp())
+        self._vitals.of(bridge).turned = monotonic()
+
+    def bridge_up(self, bridge: BridgeName, *, up: bool, reason: str) -> None:
+        now, vitals = self._clock.now(), self._vitals.of(bridge)
+        if vitals.up != up:
+            vitals.since = now
+        vitals.up, vitals.reason, vitals.seen_at = up, reason, now
+        self._metrics.bridge_up.labels(bridge).set(up)
+
+    def lease_held(self, bridge: BridgeName, *, held: bool) -> None:
+        vitals = self._vitals.of(bridge)
+        if held and not vitals.held:
+            self._metrics.lease_takeovers.labels(bridge).inc()
+        vitals.held, vitals.turned = held, monotonic()
+        self._metrics.lease_held.labels(bridge).set(held)
+
+    def unmanaged(self, bridge: BridgeName, count: int) -> None:
+        self._metrics.unmanaged.labels(bridge).set(count)
+
+    def progressed(self, bridge: BridgeName) -> None:
+        vitals = self._vitals.of(bridge)
+        if not vitals.held:  # a holder's loop is alive by its passes alone
+            vitals.turned = monotonic()
+
+    def counted(self, bridge: BridgeName, census: Census) -> None:
+        """Set the gauges of the database."""
+        phases, reasons = Counter[str](), Counter[str]()
+        for (phase, reason), count in census.by_phase_and_reason.items():
+            phases[phase] += count
+            reasons[reason] += 0 if phase == Phase.LIVE else count
+        metrics = self._metrics
+        _fill(metrics.connectors, bridge, Phase, phases)
+        _fill(metrics.connectors_reason, bridge, Reason, reasons)
+        metrics.orphans.labels(bridge).set(phases[Phase.REMOVING] + phases[Phase.UNREMOVABLE])
+        metrics.keys.labels("true").set(census.keys_active)
+        metrics.keys.labels("false").set(census.keys_inactive)
+        metrics.null_updated_at.set(census.null_updated_at)
+        metrics.oldest_unready.labels(bridge).set(census.oldest_unready)
+        metrics.queue_due.labels(bridge).set(census.due)
+        metrics.queue_oldest_due.labels(bridge).set(census.oldest_due)
+
+
+class TimedBridge:
+    """A `reconciler.ports.Bridge` that passes every call on and measures it."""
+
+    def __init__(self, bridge: Bridge, name: str, metrics: Metrics) -> None:
+        self._bridge = bridge
+        self._name = name
+        self._durations = metrics.bridge_request_duration
+
+    async def observe(self) -> Observation:
+        with self._durations.labels(self._name, "observe").time():
+            return await self._bridge.observe()
+
+    async def initialize(self, slot: Slot, credentials: Credentials, fingerprint: str) -> None:
+        with self._durations.labels(self._name, "initialize").time():
+            await self._bridge.initialize(slot, credentials, fingerprint)
+
+    async def verify(self, slot: Slot) -> Verified:
+        with self._durations.labels(self._name, "verify").time():
+            return await self._bridge.verify(slot)
+
+    async def remove(self, slot: Slot, fingerprint: str | None) -> None:
+        with self._durations.labels(self._name, "remove").time():
+            await self._bridge.remove(slot, fingerprint)
+
+
+def _fill(gauge: Gauge, bridge: str, known: Iterable[str], counts: Counter[str]) -> None:
+    """Set every *known* label, those that count nothing too."""
+    for label in known:
+        gauge.labels(bridge, label).set(counts[label])

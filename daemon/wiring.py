@@ -1,0 +1,81 @@
+"""The only place that names concrete classes: settings in, a daemon's parts out."""
+
+import os
+import random
+import secrets
+import socket
+from dataclasses import dataclass, replace
+from typing import Self
+
+from prometheus_client import Gauge
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.clock import SystemClock
+from daemon.metrics import Metrics
+from daemon.settings import Settings
+from daemon.store.engine import make_engine
+from daemon.store.keyring import fingerprint_key
+from daemon.store.keys import PostgresKeys
+from daemon.store.leases import PostgresLeases
+from daemon.store.ledger import PostgresLedger
+from daemon.vault import FernetVault, Keyring, new_key
+from daemon.vitals import Vitals
+from daemon.watch import TimedBridge, Watch
+from reconciler.desk import Ports
+from reconciler.model import Secret
+from reconciler.ports import Bridge, Clock, Vault
+from reconciler.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one daemon is made of, but for its loop, which needs a vault and so a database."""
+
+    settings: Settings
+    engine: AsyncEngine
+    ledger: PostgresLedger
+    metrics: Metrics
+    vitals: Vitals
+    watch: Watch
+    clock: Clock
+    rules: Rules
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Raises StoreError for a database URL that is none."""
+        engine = make_engine(settings.database_url.reveal())
+        metrics, vitals, clock = Metrics(), Vitals(), SystemClock()
+        metrics.start_at_zero(settings.bridge)
+        vitals.of(settings.bridge)
+        pool = engine.pool
+        metrics.db_pool_size.set_function(lambda: pool.checkedin() + pool.checkedout())
+        metrics.db_pool_used.set_function(pool.checkedout)
+        watch = Watch(metrics, vitals, clock)
+        rules = Rules(concurrency=settings.concurrency)
+        ledger = PostgresLedger(engine)
+        return cls(settings, engine, ledger, metrics, vitals, watch, clock, rules)
+
+    def ports(self, bridge: Bridge, vault: Vault) -> Ports:
+        """Return the outside world of the loop."""
+        return Ports(
+            clock=self.clock,
+            leases=PostgresLeases(self.engine, holder_name(), self.rules.lease),
+            keys=PostgresKeys(self.engine),
+            ledger=self.ledger,
+            bridge=TimedBridge(bridge, self.settings.bridge, self.metrics),
+            vault=vault,
+            meter=self.watch,
+            draw=random.random,
+            rules=self.rules,
+        )
+
+
+async def open_vault(engine: AsyncEngine, keyring: Keyring) -> FernetVault:
+    """Raises StoreError, and Undecryptable if this database was sealed with another key."""
+    key = await fingerprint_key(engine, keyring.unseal, lambda: keyring.seal(new_key()))
+    return FernetVault(keyring, key)
+
+
+def holder_name() -> str:
+    """Return a name for this replica that no other has and that an operator recognizes."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
