@@ -4,12 +4,15 @@ import os
 import random
 import secrets
 import socket
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Self
 
-from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 
+from daemon.bridges.trading import TradingBridge, open_bridge
 from daemon.clock import SystemClock
 from daemon.metrics import Metrics
 from daemon.settings import Settings
@@ -22,7 +25,6 @@ from daemon.vault import FernetVault, Keyring, new_key
 from daemon.vitals import Vitals
 from daemon.watch import TimedBridge, Watch
 from reconciler.desk import Ports
-from reconciler.model import Secret
 from reconciler.ports import Bridge, Clock, Vault
 from reconciler.rules import Rules
 
@@ -47,9 +49,7 @@ class Parts:
         metrics, vitals, clock = Metrics(), Vitals(), SystemClock()
         metrics.start_at_zero(settings.bridge)
         vitals.of(settings.bridge)
-        pool = engine.pool
-        metrics.db_pool_size.set_function(lambda: pool.checkedin() + pool.checkedout())
-        metrics.db_pool_used.set_function(pool.checkedout)
+        _watch_pool(engine, metrics)
         watch = Watch(metrics, vitals, clock)
         rules = Rules(concurrency=settings.concurrency)
         ledger = PostgresLedger(engine)
@@ -68,6 +68,26 @@ class Parts:
             draw=random.random,
             rules=self.rules,
         )
+
+
+@asynccontextmanager
+async def open_the_bridge(parts: Parts) -> AsyncIterator[TradingBridge]:
+    """Yield the bridge, for the life of the process. Raises BadBridgeUrl."""
+    token = parts.settings.bridge_token
+    async with open_bridge(
+        parts.settings.bridge,
+        parts.settings.bridge_url,
+        parts.clock,
+        token=token.reveal() if token else None,
+    ) as bridge:
+        yield bridge
+
+
+def _watch_pool(engine: AsyncEngine, metrics: Metrics) -> None:
+    pool = engine.pool
+    if isinstance(pool, QueuePool):
+        metrics.db_pool_size.set_function(lambda: pool.checkedin() + pool.checkedout())
+        metrics.db_pool_used.set_function(pool.checkedout)
 
 
 async def open_vault(engine: AsyncEngine, keyring: Keyring) -> FernetVault:
