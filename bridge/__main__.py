@@ -1,0 +1,46 @@
+"""`python -m bridge`: the Trading Bridge as a process."""
+
+import argparse
+from pathlib import Path
+
+from bridge.logs import configure
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve until told to stop."""
+    asked = _parser().parse_args(arguments)
+    configure(asked.log_level)
+    # Late: ccxt takes seconds to import, and --help or a wrong option should not wait for it.
+    from bridge.app import Settings, create_app  # noqa: PLC0415
+    from bridge.serve import bind, bind_unix, run  # noqa: PLC0415
+
+    app = create_app(Settings(token=asked.token_file, exchange_origin=asked.exchange_origin))
+    run(app, *(bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m bridge", description=__doc__)
+    parser.add_argument("--uds", type=Path, metavar="PATH", help="listen on this unix socket")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8700, help="0: any free one")
+    parser.add_argument("--token-file", type=_token, metavar="FILE", help="bearer token to ask for")
+    parser.add_argument(
+        "--exchange-origin", metavar="URL", help="send all that is for exchanges here instead"
+    )
+    parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING"])
+    return parser
+
+
+def _token(path: str) -> str:
+    """Read a token, so that argparse names the option when that fails."""
+    try:
+        token = Path(path).read_text().strip()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot read {path}: {error.strerror}") from error
+    if not token:
+        raise argparse.ArgumentTypeError(f"{path} holds no token")
+    return token
+
+
+if __name__ == "__main__":
+    main()

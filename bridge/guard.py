@@ -1,0 +1,121 @@
+"""Stands between ccxt and what an exchange sends, so that no error passes for an empty balance."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+from ccxt.base.errors import BadResponse, BaseError, ExchangeNotAvailable
+from yarl import URL
+
+_SILENT = logging.getLogger("bridge.ccxt")
+_SILENT.disabled = True  # ccxt logs requests with their API keys
+
+# Where a balance must be found: family of exchanges, end of the path, way into the answer, type.
+SHAPES: tuple[tuple[str, str, tuple[str, ...], type], ...] = (
+    ("binance", "/api/v3/account", ("balances",), list),
+    ("bybit", "/v5/account/wallet-balance", ("result", "list"), list),
+    ("gate", "/spot/accounts", (), list),
+    ("kraken", "/0/private/BalanceEx", ("result",), dict),
+    ("kucoin", "/api/v1/accounts", ("data",), list),
+    ("mexc", "/api/v3/account", ("balances",), list),
+    ("okx", "/api/v5/account/balance", ("data",), list),
+)
+# What an exchange's own "401" holds; without it, something in between has answered.
+_MARKS = {"binance": "code", "bybit": "retCode", "kucoin": "code", "mexc": "code", "okx": "code"}
+
+
+class Malformed(Exception):
+    """ccxt could not sign a request with these credentials: they have the wrong form."""
+
+
+class Seen(NamedTuple):
+    """The HTTP side of an answer, kept beside the error that it became."""
+
+    status: int
+    retry_after: str | None
+
+
+class Guarded:
+    """Mixed in front of a ccxt exchange class; ccxt calls these between reading and parsing."""
+
+    id: str
+    logger = _SILENT
+
+    def __del__(self) -> None:
+        """Own no session, so have none to complain about."""
+
+    def handle_errors(self, *told: Any) -> Any:
+        """Let ccxt judge the answer, then refuse what it would let through.
+
+        *told* is (status, reason, url, method, headers, body, parsed or None, ...).
+        """
+        status, reason, url, method, headers, body, parsed, *_ = told
+        with _marked(status, headers):
+            refuse_go_betweens(self.id, status, parsed)
+            skip = cast("Any", super()).handle_errors(*told)
+            cast("Any", self).handle_http_status_code(status, reason, url, method, body)
+            refuse_nonsense(self.id, url, status, parsed)
+        return skip
+
+    def sign(self, *request: Any, **more: Any) -> Any:
+        """Sign, and tell malformed credentials from every other accident."""
+        try:
+            return cast("Any", super()).sign(*request, **more)
+        except BaseError:
+            raise
+        except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+            # binascii.Error and what coincurve raises are ValueErrors; the text may quote a key.
+            raise Malformed(type(error).__name__) from None
+
+
+def refuse_go_betweens(exchange: str, status: int, parsed: object) -> None:
+    """Raise when a proxy, not the exchange, says that somebody is not allowed in."""
+    mark = _MARKS.get(exchange)
+    foreign = not isinstance(parsed, dict) or (mark is not None and mark not in parsed)
+    if status in (407, 511) or (status == 401 and foreign):
+        raise ExchangeNotAvailable(f"{exchange} was not reached: a proxy answered {status}")
+
+
+def refuse_nonsense(exchange: str, url: str, status: int, parsed: object) -> None:
+    """Raise when an answer that ccxt accepted is not one.
+
+    Of 15 exchanges measured, 14 make an empty balance of HTML, of nothing and of `null`.
+    """
+    if not 200 <= status < 300:
+        raise ExchangeNotAvailable(f"{exchange} answered with status {status}")
+    if not isinstance(parsed, dict | list):
+        raise BadResponse(f"{exchange} answered with something that is not JSON")
+    if parsed == {}:
+        raise BadResponse(f"{exchange} answered with an empty object")
+    _refuse_misshapen(exchange, URL(url, encoded=True).path, parsed)
+
+
+def _refuse_misshapen(exchange: str, path: str, parsed: object) -> None:
+    for family, end, way, kind in SHAPES:
+        if exchange.startswith(family) and path.endswith(end):
+            if not isinstance(_at(parsed, way), kind):
+                raise BadResponse(f"{exchange} answered without balances")
+            return
+
+
+def _at(value: Any, way: tuple[str, ...]) -> Any:
+    for step in way:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+@contextmanager
+def _marked(status: int, headers: Mapping[str, str]) -> Iterator[None]:
+    try:
+        yield
+    except BaseError as error:
+        after = next((v for k, v in headers.items() if k.lower() == "retry-after"), None)
+        vars(error)["seen"] = Seen(status, after)
+        raise
+
+
+def seen(error: BaseException) -> Seen | None:
+    """Return the HTTP side of *error*, if there was one."""
+    found = vars(error).get("seen")
+    return found if isinstance(found, Seen) else None

@@ -1,0 +1,34 @@
+"""Every Prometheus series of the bridge, in one list."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+
+class Metrics:
+    """A registry of its own, so that two bridges in one process do not meet."""
+
+    def __init__(self, boot_id: str) -> None:
+        self._registry = CollectorRegistry()
+        self._connectors = Gauge(
+            "bridge_connectors", "Connectors held.", ["exchange"], registry=self._registry
+        )
+        self._requests = Counter(
+            "bridge_exchange_requests",
+            "Authenticated calls to exchanges, by what came of them.",
+            ["exchange", "outcome"],
+            registry=self._registry,
+        )
+        boot = Gauge("bridge_boot_info", "This process.", ["boot_id"], registry=self._registry)
+        boot.labels(boot_id).set(1)
+
+    def asked(self, exchange: str, outcome: str) -> None:
+        self._requests.labels(exchange, outcome).inc()
+
+    def render(self, connectors: Mapping[str, int]) -> bytes:
+        """Return the text format; *connectors* are the counts by exchange."""
+        self._connectors.clear()
+        for exchange, count in connectors.items():
+            if count:
+                self._connectors.labels(exchange).set(count)
+        return generate_latest(self._registry)

@@ -1,0 +1,44 @@
+"""What clients send; secrets are wrapped the moment they arrive."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, SecretStr, StringConstraints
+
+from bridge.credentials import Offered
+
+# No slash and no control character: the name travels in paths.
+AccountName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f\x7f]+$")
+]
+ConnectorName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Fingerprint = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class NewAccount(BaseModel):
+    account_name: AccountName
+
+
+class Credentials(BaseModel):
+    connector_name: ConnectorName
+    api_key: SecretStr = SecretStr("")
+    api_secret: SecretStr = SecretStr("")
+    password: SecretStr | None = None
+    memo: SecretStr | None = None
+
+    def offered(self) -> Offered:
+        return Offered(
+            self.api_key.get_secret_value(),
+            self.api_secret.get_secret_value(),
+            self.password.get_secret_value() if self.password else "",
+            self.memo.get_secret_value() if self.memo else "",
+        )
+
+
+class NewConnector(Credentials):
+    account_name: AccountName
+    fingerprint: Fingerprint | None = None
+
+
+class Slot(BaseModel):
+    account_name: AccountName
+    connector_name: ConnectorName
