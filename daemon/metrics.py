@@ -12,7 +12,7 @@ VERDICTS = (
     *("undecryptable", "unclear", "conflict", "not_there"),
 )
 RESULTS = ("ok", "bridge_down", "store_error")
-CALLS = ("observe", "initialize", "verify", "remove")
+CALLS = ("observe", "pulse", "initialize", "verify", "remove")
 CAUSES = tuple(
     reason.value
     for reason in (

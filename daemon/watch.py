@@ -105,6 +105,10 @@ class TimedBridge:
         with self._durations.labels(self._name, "observe").time():
             return await self._bridge.observe()
 
+    async def pulse(self) -> str | None:
+        with self._durations.labels(self._name, "pulse").time():
+            return await self._bridge.pulse()
+
     async def initialize(self, slot: Slot, credentials: Credentials, fingerprint: str) -> None:
         with self._durations.labels(self._name, "initialize").time():
             await self._bridge.initialize(slot, credentials, fingerprint)

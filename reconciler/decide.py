@@ -50,9 +50,13 @@ def _unwanted(record: Record, seen: Sight, now: Instant) -> Step | None:
     if isinstance(seen, Connector):
         if not owns(record, seen):
             return Forget()
-        return None if record.phase in _REMOVAL else Remove()
+        return None if _being_removed(record, seen) else Remove(seen.fingerprint)
     untouched = record.sent is None
     return Forget() if untouched or seen is Absence.BELIEVED else None
+
+
+def _being_removed(record: Record, seen: Connector) -> bool:
+    return record.phase in _REMOVAL and seen.fingerprint in (None, record.fingerprint)
 
 
 def _unrecorded(want: StoredKey, seen: Sight) -> Step:
@@ -69,9 +73,17 @@ def _adoptable(seen: Sight) -> bool:
 
 
 def _landed(want: StoredKey, record: Record, seen: Sight) -> bool:
+    """Tell whether what was sent last is what this key has, and what is listed.
+
+    Before it is tried, only a lost one can turn up by itself; what a person asked to have done
+    again is not done because it was there before.
+    """
+    tried = record.phase is not Phase.PENDING or record.reason is Reason.LOST
+    asked = want.wished or record.cause is Reason.REINITIALIZE
     return (
         record.phase in _UNDER_WAY
-        and not want.wished
+        and tried
+        and not asked
         and record.sent is not None
         and (record.key_id, record.digest) == (want.id, want.digest)
         and isinstance(seen, Connector)

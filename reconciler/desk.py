@@ -44,6 +44,8 @@ class Desk:
     lookout: Lookout
     lease_ends: float = 0.0
     """On anyio's clock: nothing may be sent after it."""
+    boot_id: str | None = None
+    """Of the bridge that was listed last."""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     work: Bell = field(default_factory=Bell)
     idle: Bell = field(default_factory=Bell)

@@ -33,11 +33,13 @@ class Lookout:
 
     async def next(self) -> Clients:
         """Wait for a reason to look; None means: at everything."""
-        while not self._everything and not self._clients:
+        while not self._everything_due() and not self._clients:
             await self._bell.wait(self._at - anyio.current_time())
-            self._everything |= anyio.current_time() >= self._at
         clients, self._clients = frozenset(self._clients), set()
-        if not self._everything:
+        if not self._everything_due():
             return clients
         self._everything, self._at = False, inf
         return None
+
+    def _everything_due(self) -> bool:
+        return self._everything or anyio.current_time() >= self._at

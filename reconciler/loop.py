@@ -11,10 +11,14 @@ from reconciler.model import BridgeName, Lease
 from reconciler.pacing import Breaker
 from reconciler.planning import Planner
 from reconciler.ports import Clients
+from reconciler.pulse import Pulse
 from reconciler.verdicts import LeaseLost, StoreError
 from reconciler.working import Worker
 
 log = structlog.get_logger()
+
+_STORE_AWAY = 1.0
+"""Seconds until the database is tried again."""
 
 
 class Loop:
@@ -71,12 +75,13 @@ class Loop:
 
     async def _term(self, desk: Desk, stop: anyio.Event) -> None:
         """Plan and work until *stop* or the lease is lost."""
-        planner, worker = Planner(desk), Worker(desk)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep, desk)
             await self._reclaim(desk)
+            planner, worker = Planner(desk), Worker(desk)
             tasks.start_soon(planner.run)
             tasks.start_soon(worker.run)
+            tasks.start_soon(Pulse(desk).run)
             await stop.wait()
             with anyio.move_on_after(self._ports.rules.grace.total_seconds()):
                 await worker.run_dry()
@@ -88,24 +93,27 @@ class Loop:
                 await self._ports.ledger.reclaim(desk.lease, self._ports.clock.now())
             except StoreError as error:
                 log.warning("store_away", bridge=self._bridge, reason=str(error))
-                await anyio.sleep(1)
+                await anyio.sleep(_STORE_AWAY)
             else:
                 return
 
     async def _keep(self, desk: Desk) -> None:
         """Renew the lease; raise LeaseLost once it may have ended."""
         rules = self._ports.rules
+        pause = rules.renew.total_seconds()
         while True:
-            await anyio.sleep(rules.renew.total_seconds())
+            await anyio.sleep(pause)
             asked = anyio.current_time()
             try:
                 with anyio.fail_after(max(desk.lease_ends - asked, 0)):
                     await self._ports.leases.renew(desk.lease)
             except (StoreError, TimeoutError) as error:
                 log.warning("lease_not_renewed", bridge=self._bridge, reason=str(error))
-                if anyio.current_time() + rules.renew.total_seconds() >= desk.lease_ends:
+                if anyio.current_time() + _STORE_AWAY >= desk.lease_ends:
                     raise LeaseLost("the database did not renew it in time") from error
+                pause = _STORE_AWAY
             else:
+                pause = rules.renew.total_seconds()
                 desk.lease_ends = asked + rules.lease.total_seconds()
                 self._ports.meter.progressed(self._bridge)
 

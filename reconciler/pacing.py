@@ -12,6 +12,8 @@ class Breaker:
     """Closed while the bridge answers. Open, one probe at a time finds out whether it does again.
 
     The probe is the listing: without one there is nothing to compare with, so nothing is attempted.
+    A bridge may list and yet do nothing: closed again after attempts had opened it, it is on trial
+    until one is answered; a failure then opens it at once, and for longer.
     """
 
     probe: Backoff
@@ -26,7 +28,12 @@ class Breaker:
         if not self.closed or self._in_a_row < self.opens_after:
             return False
         self.closed = False
+        self._probes += 1
         return True
+
+    @property
+    def on_trial(self) -> bool:
+        return self._in_a_row >= self.opens_after
 
     def answered(self) -> None:
         self._in_a_row = 0
@@ -34,8 +41,11 @@ class Breaker:
     def probed(self, *, well: bool) -> None:
         """Take note of how a listing went."""
         self.closed = well
-        self._in_a_row = 0
-        self._probes = 0 if well else self._probes + 1
+        if not well:
+            self._in_a_row = 0
+            self._probes += 1
+        elif not self.on_trial:
+            self._probes = 0
 
     def next_probe(self, draw: Draw) -> timedelta:
         return self.probe.delay(self._probes, draw)

@@ -9,7 +9,7 @@ import structlog
 from reconciler.backoff import spread
 from reconciler.decide import decide
 from reconciler.desk import Desk
-from reconciler.model import Absence, Case, Instant, Observation, Record, Sight, Slot
+from reconciler.model import Absence, Case, Instant, Observation, Phase, Record, Sight, Slot
 from reconciler.ports import Clients
 from reconciler.verdicts import StoreError, Verdict
 
@@ -23,7 +23,6 @@ class Planner:
         self._desk = desk
         self._ports = desk.ports
         self._bridge = desk.lease.bridge
-        self._boot_id: str | None = None
         self._doubted: frozenset[Slot] = frozenset()
         self._reported: tuple[bool, str] | None = None
 
@@ -53,28 +52,32 @@ class Planner:
             self._ports.meter.unmanaged(self._bridge, survey.unmanaged)
         if clients is None:
             self._set_next(survey.cases, seen)
+        elif any(_to_go(case) for case in survey.cases):
+            self._desk.lookout.within(self._ports.rules.second_look.total_seconds())
         self._desk.work.ring()
 
     async def _observe(self) -> Observation | None:
         breaker = self._desk.breaker
-        was_closed = breaker.closed
         try:
             seen = await self._ports.bridge.observe()
         except Verdict as verdict:
             breaker.probed(well=False)
             await self._report(up=False, reason=str(verdict))
             return None
-        breaker.probed(well=True)
         await self._report(up=True, reason="")
-        if not was_closed:
+        if not breaker.closed and not breaker.on_trial:
             await self._ports.ledger.waive(self._desk.lease, self._ports.clock.now())
+        breaker.probed(well=True)
         return seen
 
     async def _report(self, *, up: bool, reason: str) -> None:
         self._ports.meter.bridge_up(self._bridge, up=up, reason=reason)
         if (up, reason) == self._reported:
             return
-        log.warning("bridge_up" if up else "bridge_down", bridge=self._bridge, reason=reason)
+        if up:
+            log.info("bridge_up", bridge=self._bridge)
+        else:
+            log.warning("bridge_down", bridge=self._bridge, reason=reason)
         now = self._ports.clock.now()
         await self._ports.ledger.report(self._desk.lease, up=up, reason=reason, now=now)
         self._reported = (up, reason)
@@ -96,15 +99,15 @@ class Planner:
             return case.seen
         if seen is None:
             return Absence.UNKNOWN
-        rebooted = self._boot_id is not None and seen.boot_id not in (None, self._boot_id)
+        rebooted = self._desk.boot_id is not None and seen.boot_id not in (None, self._desk.boot_id)
         believed = rebooted or case.slot in self._doubted
         return Absence.BELIEVED if believed else Absence.DOUBTED
 
     async def _write(self, records: list[Record]) -> None:
         if records:
             async with self._desk.lock:
-                free = self._desk.free(records)
-                await self._ports.ledger.plan(self._desk.lease, free)
+                if free := self._desk.free(records):
+                    await self._ports.ledger.plan(self._desk.lease, free)
 
     def _set_next(self, cases: Sequence[Case], seen: Observation | None) -> None:
         """Keep what the next listing is held against, and say when to ask for it."""
@@ -115,9 +118,15 @@ class Planner:
             now = self._ports.clock.now()
             doubted = (c for c in cases if self._sight(c, seen) is Absence.DOUBTED)
             self._doubted = frozenset(c.slot for c in doubted if _belief_matters(c, now))
-            self._boot_id = seen.boot_id
+            self._desk.boot_id = seen.boot_id
             wait = rules.second_look if self._doubted else rules.resync
         lookout.within(spread(wait, rules.jitter, self._ports.draw).total_seconds())
+
+
+def _to_go(case: Case) -> bool:
+    """Nothing is removed without a listing, which a pass over a few clients has not asked for."""
+    settled = case.record is None or case.record.phase in (Phase.REMOVING, Phase.UNREMOVABLE)
+    return case.want is None and not settled
 
 
 def _belief_matters(case: Case, now: Instant) -> bool:

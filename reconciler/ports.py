@@ -122,6 +122,10 @@ class Bridge(Protocol):
         """Return one whole listing."""
         ...
 
+    async def pulse(self) -> str | None:
+        """Return the boot id, at the least cost; None if this bridge has none."""
+        ...
+
     async def initialize(self, slot: Slot, credentials: Credentials, fingerprint: str) -> None:
         """Add the connector, or replace what is there."""
         ...
@@ -136,7 +140,8 @@ class Bridge(Protocol):
     async def remove(self, slot: Slot, fingerprint: str | None) -> None:
         """Remove the connector if it still is the one with *fingerprint*.
 
-        Raises Unsupported if this bridge cannot remove, NotThere if there is nothing to remove.
+        Raises Unsupported if this bridge cannot remove, NotThere if there is nothing to remove,
+        Unclear if another one is there.
         """
         ...
 

@@ -79,8 +79,9 @@ class Scribe:
             case Park(key, cause):
                 parked = self._move(_of(slot, record, key), Event.PARK, cause)
                 return replace(parked, due_at=None, live_since=None, first_unready_at=None)
-            case Remove():
-                return self._due(self._move(_known(record), Event.REMOVE, Reason.ORPHAN))
+            case Remove(fingerprint):
+                orphan = self._move(_known(record), Event.REMOVE, Reason.ORPHAN)
+                return self._due(replace(orphan, fingerprint=fingerprint or orphan.fingerprint))
             case Forget():
                 return self._move(_known(record), Event.FORGET, Reason.ORPHAN)
             case _:
@@ -108,17 +109,19 @@ class Scribe:
     def acknowledged(self, record: Record, sealed: SealedKey) -> Record:
         """Return the record of a row that was written anew with the same credentials."""
         live = self._move(record, Event.CONFIRM, Reason.APPLIED)
-        return self._due(
-            replace(live, digest=sealed.key.digest, first_unready_at=None), self._until_verified()
-        )
+        key = sealed.key
+        live = replace(live, key_id=key.id, digest=key.digest, first_unready_at=None)
+        return self._due(live, self._until_verified(), Urgency.BULK)
 
     def postponed(self, record: Record) -> Record:
-        """Return *record* due a little later: it is for the next pass to say what it needs."""
+        """Return *record* due later: it is for the next pass to say what it needs, if anything."""
+        if record.phase in SETTLED:
+            return self._due(record, self._until_recheck(record.reason))
         return self._due(record, self.rules.second_look)
 
     def attempted(self, record: Record, outcome: Outcome) -> Record:
         """Return the record after an attempt has ended."""
-        record = replace(record, last_attempt_at=self.now, intent_epoch=None, intent_at=None)
+        record = replace(record, last_attempt_at=self.now)
         if outcome.applied:
             applied = replace(record, fingerprint=record.sent, adopted=False)
         else:
@@ -130,6 +133,9 @@ class Scribe:
         return self._failed(record, applied, outcome.verdict)
 
     def _done(self, record: Record, outcome: Outcome) -> Record:
+        if record.phase is Phase.PARKED and outcome.verified is Verified.UNKNOWN:
+            verdict = NotThere("this bridge cannot prove a connector, so it is added again")
+            return self._failed(record, record, verdict)
         live = self._live(record, Event.DONE, outcome.verified)
         if outcome.unproven is None:
             return self._due(live, self._until_verified(), Urgency.BULK)
@@ -160,14 +166,17 @@ class Scribe:
         )
 
     def _failures_after_loss(self, record: Record) -> int:
-        """A connector that stayed as long as its backoff starts anew; a flapping one goes on."""
+        """A connector that stayed as long as its backoff starts anew; a flapping one goes on.
+
+        Only a listing shows a loss, so a life between two of them proves nothing.
+        """
         lived = self.now - (record.live_since or self.now)
-        needed = max(self.rules.backoff.plain(record.failures), self.rules.backoff.first)
+        needed = max(self.rules.backoff.plain(record.failures), 2 * self.rules.resync)
         return 0 if lived >= needed else record.failures + 1
 
     def _confirmed(self, record: Record) -> Record:
-        live = self._live(record, Event.CONFIRM, Verified.UNKNOWN)
-        return self._due(replace(live, intent_epoch=None, intent_at=None), urgency=Urgency.SOON)
+        live = self._live(replace(record, adopted=False), Event.CONFIRM, Verified.UNKNOWN)
+        return self._due(live, urgency=Urgency.SOON)
 
     def _adopted(self, record: Record) -> Record:
         live = self._move(record, Event.ADOPT, Reason.ADOPTED)
@@ -178,13 +187,15 @@ class Scribe:
         reason = Reason.ADOPTED if record.adopted else Reason.APPLIED
         live = self._move(record, event, reason)
         proven = verified is Verified.OK
+        outdated = event is Event.DONE and record.verified is Verified.FAILED
+        before = Verified.UNKNOWN if outdated else record.verified
         return replace(
             live,
             fingerprint=record.fingerprint if record.adopted else record.sent,
             failures=0 if record.phase is Phase.LIVE and self._stable(record) else record.failures,
             first_unready_at=None,
             live_since=record.live_since if record.phase is Phase.LIVE else self.now,
-            verified=verified if proven else record.verified,
+            verified=verified if proven else before,
             verified_at=self.now if proven else record.verified_at,
         )
 
@@ -208,15 +219,23 @@ class Scribe:
                 parked = replace(after, failures=record.failures + 1, live_since=None)
                 return self._due(parked, self._until_recheck(after.reason), Urgency.BULK)
             case _:
-                return self._retry(after, verdict)
+                waiting_since = after.first_unready_at or self.now
+                return self._retry(replace(after, first_unready_at=waiting_since), verdict)
 
     def _retry(self, record: Record, verdict: Verdict) -> Record:
-        if isinstance(verdict, Unavailable):  # the bridge's failure, not the key's
-            return self._due(record, self.rules.backoff.delay(max(record.failures, 1), self.draw))
+        if isinstance(verdict, Unavailable) and record.phase is Phase.RETRYING:
+            return self._due(record, self._as_long_again(record))
         failures = record.failures + 1
         wait = self._asked(verdict, self.rules.backoff.delay(failures, self.draw))
         urgency = max(record.urgency, Urgency.SOON)
         return self._due(replace(record, failures=failures), wait, urgency)
+
+    def _as_long_again(self, record: Record) -> timedelta:
+        """The bridge's failure is not counted as the key's, so its wait grows with the time."""
+        backoff = self.rules.backoff
+        waited = self.now - (record.first_unready_at or self.now)
+        plain = max(backoff.plain(max(record.failures, 1)), min(waited, backoff.cap))
+        return spread(plain, backoff.jitter, self.draw)
 
     def _removal(self, record: Record, outcome: Outcome) -> Record:
         verdict = outcome.verdict
@@ -231,7 +250,14 @@ class Scribe:
 
     def _move(self, record: Record, event: Event, reason: Reason, message: str = "") -> Record:
         phase = follow(record.phase, event)
-        return replace(record, phase=phase, reason=reason, message=message)
+        return replace(
+            record,
+            phase=phase,
+            reason=reason,
+            message=message,
+            intent_epoch=None,
+            intent_at=None,
+        )
 
     def _due(
         self, record: Record, wait: timedelta = timedelta(0), urgency: Urgency | None = None

@@ -11,6 +11,8 @@ class Rules:
     """Defaults that suit a firm with a hundred keys as well as one with a hundred thousand."""
 
     resync: timedelta = timedelta(seconds=30)
+    pulse: timedelta = timedelta(seconds=2)
+    """How often a bridge is asked whether it still is the one that was listed."""
     second_look: timedelta = timedelta(seconds=1)
     """How soon a connector that one listing lacks is looked for again."""
     backoff: Backoff = field(default_factory=Backoff)

@@ -38,7 +38,12 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Take a connector of ours off the bridge: no key wants it any more."""
+    """Take a connector of ours off the bridge: no key wants it any more.
+
+    *fingerprint* is the label it is listed with, if any.
+    """
+
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

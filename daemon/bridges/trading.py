@@ -41,9 +41,18 @@ class TradingBridge:
         self._sure, sure = False, self._sure
         with self._noticing_absence():
             listing = await self._listing(self._dialect if sure else None)
-        self._sure = True
+        # A boot id in the story's listing may be ours, met while it was coming up.
+        self._sure = self._dialect is self._ours or listing.observation.boot_id is None
         self._accounts = set(listing.accounts)
         return listing.observation
+
+    async def pulse(self) -> str | None:
+        """Return the boot id; one of the story has none, but tells that it lives."""
+        answer = await self._line.ask("GET", "health", seconds=self._patience.connect)
+        if not answer.ok:
+            raise self._ours.failure(answer)
+        said = answer.json()
+        return said.get("boot_id") if isinstance(said, dict) else None
 
     async def initialize(self, slot: Slot, credentials: Credentials, fingerprint: str) -> None:
         """Add the connector, its account before it; credentials go nowhere else."""

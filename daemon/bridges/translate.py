@@ -236,7 +236,7 @@ def _whither(answer: Answer) -> str:
         host = urlsplit(answer.headers.get("location", "")).hostname
     except ValueError:
         host = None
-    return shown(f" to {host}") if host else ""
+    return f" to {shown(host)}" if host else ""
 
 
 # -- how long to wait ------------------------------------------------------------------------

@@ -25,12 +25,16 @@ DIGEST = (
 """Tells whether the row of key *k* changed, without decrypting; label and times are not in it."""
 
 
-def desired(*, of_clients: bool) -> str:
+ACCOUNTS = "bridgetender.accounts"
+
+
+def desired(*, of_clients: bool, accounts: str = ACCOUNTS) -> str:
     """Return the CTEs `named`, `placed` and `desired` for the parameter :bridge.
 
     `named` has every client's account; `placed` every active key of a client who is not suspended,
     and whether the client owns the account (`owned`); `desired` the newest owned key of each slot.
-    *of_clients* narrows them to the clients in the parameter :clients (uuid[]).
+    *of_clients* narrows them to the clients in the parameter :clients (uuid[]). *accounts* is the
+    table or CTE that says who owns which account.
     """
     scope = "WHERE c.id = ANY(:clients)" if of_clients else ""
     return f"""
@@ -46,7 +50,7 @@ named AS (
     k.api_key, k.api_secret, k.passphrase, o.client_id IS NOT DISTINCT FROM k.client_id AS owned
   FROM public.exchange_api_keys k
   JOIN named n ON n.id = k.client_id
-  LEFT JOIN bridgetender.accounts o ON o.bridge = :bridge AND o.account = n.account
+  LEFT JOIN {accounts} o ON o.bridge = :bridge AND o.account = n.account
   LEFT JOIN bridgetender.wishes w ON w.key_id = k.id
   WHERE k.is_active AND n.status <> 'SUSPENDED'
 ), desired AS (

@@ -33,7 +33,6 @@ def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=True,
         hide_parameters=True,
         execution_options={"schema_translate_map": {None: THEIRS}},
         connect_args={"timeout": 5, "server_settings": {"application_name": "bridgetender"}},

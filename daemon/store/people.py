@@ -1,17 +1,23 @@
 """Clients and keys, written on people's behalf. The loop never comes here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import DateTime, String, cast, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daemon.scrub import shown
 from daemon.store.engine import transaction
 from daemon.store.tables import clients, exchange_api_keys
 from reconciler.model import ClientId, KeyId
+from reconciler.slots import account_name
+
+_PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
 
 
 class NoSuchThing(LookupError):
@@ -20,10 +26,13 @@ class NoSuchThing(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Client:
+    """A client, and under which *account* a bridge files it."""
+
     id: ClientId
     name: str
     status: str
     keys: int
+    account: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +78,31 @@ class People:
     async def clients(self) -> Sequence[Client]:
         counted = func.count(exchange_api_keys.c.id)
         query = (
-            select(clients.c.id, clients.c.name, clients.c.status, counted)
+            select(*_CLIENT, counted)
             .join(exchange_api_keys, isouter=True)
             .group_by(clients.c.id)
             .order_by(clients.c.name, clients.c.id)
         )
         async with transaction(self._engine) as connection:
-            return [Client(*row) for row in await connection.execute(query)]
+            rows = (await connection.execute(query)).all()
+        return [
+            Client(id_, name, status, keys, _account(name, own))
+            for id_, name, status, own, keys in rows
+        ]
 
     async def find_client(self, name_or_id: str) -> ClientId:
         """Return the client with this id or name. Raises NoSuchThing."""
-        found = [c.id for c in await self.clients() if name_or_id in (str(c.id), c.name)]
+        known = await self.clients()
+        found = [c.id for c in known if name_or_id in (str(c.id), c.name)]
         if len(found) == 1:
             return found[0]
+        asked = shown(name_or_id)
         if found:
-            raise NoSuchThing(f"{len(found)} clients are named {name_or_id!r}: say the id")
-        raise NoSuchThing(f"no client {name_or_id!r}: see 'bridgetender clients list'")
+            raise NoSuchThing(f"{len(found)} clients are named {asked!r}: say the id")
+        names = {client.name.casefold(): client.name for client in known}
+        near = [names[name] for name in get_close_matches(asked.casefold(), names)]
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        raise NoSuchThing(f"no client {asked!r}: {hint}see 'bridgetender clients list'")
 
     async def add_key(self, client_id: ClientId, entry: SealedEntry) -> KeyId:
         values = {name: getattr(entry, name) for name in SealedEntry.__slots__}
@@ -93,20 +111,45 @@ class People:
             row = await connection.execute(query.returning(exchange_api_keys.c.id))
             return KeyId(row.scalar_one())
 
-    async def keys(self, client_id: ClientId | None = None) -> Sequence[KeyRow]:
+    async def keys(self, client_id: ClientId | None = None, prefix: str = "") -> Sequence[KeyRow]:
         k = exchange_api_keys.c
         query = (
             select(
                 *(k.id, k.client_id, clients.c.name, k.exchange, k.label),
-                *(k.is_testnet, k.is_active, k.api_key, k.created_at),
+                *(k.is_testnet, k.is_active, k.api_key),
+                cast(k.created_at, DateTime(timezone=True)),  # in the session's zone
             )
             .join(clients)
             .order_by(clients.c.name, k.exchange, k.created_at, k.id)
         )
         if client_id is not None:
             query = query.where(k.client_id == client_id)
+        if prefix:
+            query = query.where(cast(k.id, String).startswith(prefix))
         async with transaction(self._engine) as connection:
             return [KeyRow(*row) for row in await connection.execute(query)]
+
+    async def find_key(self, id_or_prefix: str) -> KeyRow:
+        """Return the key whose id begins like this, at least 8 characters. Raises NoSuchThing."""
+        prefix, asked = id_or_prefix.strip().lower(), shown(id_or_prefix)
+        if not _PREFIX.fullmatch(prefix):
+            raise NoSuchThing(f"{asked!r} is no key: say its id, or at least the first 8 of it")
+        found = await self.keys(prefix=prefix)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise NoSuchThing(f"{len(found)} keys begin with {asked!r}: say more of the id")
+        raise NoSuchThing(f"no key {asked!r}: see 'bridgetender keys list'")
+
+    async def sealed(self, key_id: KeyId) -> SealedEntry:
+        """Return a key as it is stored. Raises NoSuchThing."""
+        fields = (exchange_api_keys.c[name] for name in SealedEntry.__slots__)
+        query = select(*fields).where(exchange_api_keys.c.id == key_id)
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(query)).first()
+        if row is None:
+            raise NoSuchThing(f"no key {key_id}: see 'bridgetender keys list'")
+        return SealedEntry(*row)
 
     async def set_active(self, key_id: KeyId, *, active: bool) -> None:
         """Enable or disable a key. Raises NoSuchThing."""
@@ -138,6 +181,7 @@ class People:
             _expect((await connection.execute(query)).rowcount, key_id)
 
 
+_CLIENT = (clients.c.id, clients.c.name, clients.c.status, clients.c.settings)
 _WISH = text("""
 WITH wished AS (
   INSERT INTO bridgetender.wishes (key_id)
@@ -150,6 +194,11 @@ WITH wished AS (
 SELECT k.client_id FROM wished JOIN public.exchange_api_keys k ON k.id = wished.key_id
 """)
 _HINT = text("SELECT pg_notify('bridgetender', :hint)")
+
+
+def _account(name: str, settings: object) -> str:
+    own = settings.get("bridge_account") if isinstance(settings, dict) else None
+    return account_name(name, own if isinstance(own, str) else None)
 
 
 def _expect(count: int, key_id: UUID) -> None:

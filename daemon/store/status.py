@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.desired import desired
 from daemon.store.engine import transaction
-from reconciler.model import BridgeName, ClientId, KeyId
+from daemon.store.rows import columns, slot_row, to_record
+from reconciler.model import BridgeName, ClientId, KeyId, Record, Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,12 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class BridgeStatus:
-    """What the holder last saw of a bridge."""
+    """What the holder last saw of a bridge; *since* is None before it looked."""
 
     bridge: BridgeName
     up: bool
     reason: str
-    since: datetime
+    since: datetime | None
     holder: str | None
 
 
@@ -107,16 +108,21 @@ LEFT JOIN bridgetender.connectors r ON r.bridge = :bridge AND r.key_id = k.id
   AND d.key_id = k.id AND r.account = d.account AND r.connector = d.connector
 """
 _KEYS = text(f"{STANDING} ORDER BY c.name, k.exchange, k.created_at, k.id")
+_KEY = text(f"{STANDING} WHERE k.id = :key")
+_RECORD = text(f"""
+SELECT {columns("r")} FROM bridgetender.connectors r
+WHERE r.bridge = :bridge AND r.account = :account AND r.connector = :connector
+""")
 _LEFTOVERS = text("""
 SELECT account, connector, phase, reason, message, due_at FROM bridgetender.connectors
 WHERE bridge = :bridge AND phase IN ('removing', 'unremovable')
 ORDER BY account, connector
 """)
 _BRIDGES = text("""
-SELECT b.bridge, b.up, b.reason, b.since,
+SELECT bridge, coalesce(b.up, false), coalesce(b.reason, 'not asked yet'), b.since,
   CASE WHEN l.expires_at > clock_timestamp() THEN l.holder END
-FROM bridgetender.bridges b LEFT JOIN bridgetender.leases l USING (bridge)
-ORDER BY b.bridge
+FROM bridgetender.bridges b FULL JOIN bridgetender.leases l USING (bridge)
+ORDER BY bridge
 """)
 _HISTORY = text("""
 SELECT at, account, connector, action, cause, verdict, message, seconds
@@ -133,6 +139,14 @@ class Status:
 
     async def keys(self) -> Sequence[KeyStatus]:
         return [KeyStatus(*row) for row in await self._ask(_KEYS, bridge=self._bridge)]
+
+    async def key(self, key_id: KeyId) -> KeyStatus | None:
+        rows = await self._ask(_KEY, bridge=self._bridge, key=key_id)
+        return KeyStatus(*rows[0]) if rows else None
+
+    async def record(self, slot: Slot) -> Record | None:
+        rows = await self._ask(_RECORD, **slot_row(slot))
+        return to_record(rows[0]) if rows else None
 
     async def leftovers(self) -> Sequence[Leftover]:
         return [Leftover(*row) for row in await self._ask(_LEFTOVERS, bridge=self._bridge)]

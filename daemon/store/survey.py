@@ -7,7 +7,7 @@ from anyio.lowlevel import checkpoint
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from daemon.store.desired import desired
+from daemon.store.desired import ACCOUNTS, desired
 from daemon.store.rows import COLUMNS, KEY_COLUMNS, columns, to_key, to_record
 from reconciler.model import BridgeName, Case, Connector, Observation, Slot, Survey
 from reconciler.ports import Clients
@@ -28,15 +28,20 @@ async def survey(
         await _upload(connection, seen)
     query = _QUERIES[clients is not None, seen is not None]
     rows = (await connection.execute(query, values)).all()
-    cases = [_case(bridge, row) for row in rows]
+    cases = [to_case(bridge, row) for row in rows]
     if seen is None:
         return Survey(cases)
     unrecorded = (await connection.execute(_UNRECORDED, values)).scalar_one()
+    return Survey(cases, unmanaged(cases, unrecorded))
+
+
+def unmanaged(cases: Sequence[Case], unrecorded: int) -> int:
+    """Count the listed connectors that have no record and that no key would adopt either."""
     adopted = sum(1 for case in cases if case.record is None and case.seen is not None)
-    return Survey(cases, unrecorded - adopted)
+    return unrecorded - adopted
 
 
-def _case(bridge: BridgeName, row: Sequence[Any]) -> Case:
+def to_case(bridge: BridgeName, row: Sequence[Any]) -> Case:
     desired_, recorded = row[: len(KEY_COLUMNS)], row[len(KEY_COLUMNS) : -2]
     account, fingerprint = row[-2:]
     want = None if desired_[0] is None else to_key(bridge, desired_)
@@ -97,9 +102,10 @@ LEFT JOIN observed o ON o.account = coalesce(d.account, r.account)
 _UNOBSERVED = "CROSS JOIN (SELECT NULL::text AS account, NULL::text AS fingerprint) o"
 
 
-def _query(*, of_clients: bool, seen: bool) -> str:
+def narrowed(*, of_clients: bool, seen: bool, before: str = "", accounts: str = ACCOUNTS) -> str:
+    """Return the query for the slots that may need something; *before* are CTEs it builds on."""
     return f"""
-WITH {desired(of_clients=of_clients)}, recorded AS (
+WITH {before} {desired(of_clients=of_clients, accounts=accounts)}, recorded AS (
   SELECT * FROM bridgetender.connectors
   WHERE bridge = :bridge {"AND client_id = ANY(:clients)" if of_clients else ""}
 )
@@ -112,45 +118,50 @@ WHERE {_MAY_NEED} {_MAY_HAVE_MOVED if seen else ""}
 
 
 _QUERIES = {
-    (of_clients, seen): text(_query(of_clients=of_clients, seen=seen))
+    (of_clients, seen): text(narrowed(of_clients=of_clients, seen=seen))
     for of_clients in (False, True)
     for seen in (False, True)
 }
-_UNRECORDED = text("""
+UNRECORDED = """
 SELECT count(*) FROM observed o WHERE NOT EXISTS (
   SELECT FROM bridgetender.connectors r
   WHERE r.bridge = :bridge AND r.account = o.account AND r.connector = o.connector)
-""")
+"""
+_UNRECORDED = text(UNRECORDED)
 
 
-def _unclaimed(*, of_clients: bool) -> str:
+def unclaimed(*, of_clients: bool, accounts: str = ACCOUNTS) -> str:
+    """Return the query for accounts without an owner, each with the client that gets it."""
     return f"""
 WITH {desired(of_clients=of_clients)}
 SELECT DISTINCT ON (n.account) :bridge, n.account, n.id FROM named n
 WHERE n.status <> 'SUSPENDED'
   AND EXISTS (SELECT FROM public.exchange_api_keys k WHERE k.client_id = n.id AND k.is_active)
   AND NOT EXISTS (
-    SELECT FROM bridgetender.accounts o WHERE o.bridge = :bridge AND o.account = n.account)
+    SELECT FROM {accounts} o WHERE o.bridge = :bridge AND o.account = n.account)
 ORDER BY n.account, n.created_at, n.id
 """
 
 
-_UNCLAIMED = {narrow: text(_unclaimed(of_clients=narrow)) for narrow in (False, True)}
+_UNCLAIMED = {narrow: text(unclaimed(of_clients=narrow)) for narrow in (False, True)}
 _CLAIM = {
     narrow: text(
         "INSERT INTO bridgetender.accounts (bridge, account, client_id)"
-        f" {_unclaimed(of_clients=narrow)} ON CONFLICT DO NOTHING"
+        f" {unclaimed(of_clients=narrow)} ON CONFLICT DO NOTHING"
     )
     for narrow in (False, True)
 }
-_LEFT_ACCOUNTS = text(f"""
+LEFT = f"""
 WITH {desired(of_clients=False)}
 SELECT o.account FROM bridgetender.accounts o
 WHERE o.bridge = :bridge
   AND NOT EXISTS (SELECT FROM named n WHERE n.id = o.client_id AND n.account = o.account)
   AND NOT EXISTS (
     SELECT FROM bridgetender.connectors r WHERE r.bridge = o.bridge AND r.account = o.account)
-""")
+"""
+"""Accounts whose owner has left them, with nothing of it on record."""
+
+_LEFT_ACCOUNTS = text(LEFT)
 _RELEASE_ACCOUNTS = text("""
 DELETE FROM bridgetender.accounts WHERE bridge = :bridge AND account = ANY(:accounts)
 """)

@@ -1,0 +1,120 @@
+"""Before the call: due records become jobs, with their intents written down."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.desk import Desk
+from reconciler.model import Attempt, Credentials, Instant, Phase, Reason, Record, SealedKey, Slot
+from reconciler.records import Action, Outcome
+from reconciler.verdicts import CredentialsTaken, Undecryptable, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt to make: *before* is the record that was due, *record* the one written since."""
+
+    action: Action
+    before: Record
+    record: Record
+    credentials: Credentials | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What to write of one due record; *attempt* is None where nothing was tried."""
+
+    before: Record
+    record: Record
+    attempt: Attempt | None = None
+
+
+class Preparer:
+    """Reads the keys as they are now, opens them, and writes the intent to send them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._ports = desk.ports
+
+    async def prepare(self, records: Sequence[Record]) -> list[Job | Ended]:
+        """Return a job, or what to write instead of one, for each of *records*."""
+        asked = [(r.slot, r.client_id) for r in records if action_of(r) is not Action.VERIFY]
+        sealed: Mapping[Slot, SealedKey] = await self._ports.keys.read(asked) if asked else {}
+        return await self._intend([self._prepared(r, sealed.get(r.slot)) for r in records])
+
+    def _prepared(self, record: Record, sealed: SealedKey | None) -> Job | Ended:
+        match action_of(record):
+            case Action.VERIFY:
+                return Job(Action.VERIFY, record, record)
+            case Action.REMOVE:
+                return self._postponed(record) if sealed else Job(Action.REMOVE, record, record)
+            case Action.INITIALIZE if sealed is None or sealed.key.held:
+                return self._postponed(record)
+            case Action.INITIALIZE:
+                return self._opened(record, sealed)
+
+    def _postponed(self, record: Record) -> Ended:
+        """The key is no longer what the record says: the next pass says what to do."""
+        self._desk.lookout.within(0)
+        return Ended(record, self._desk.scribe().postponed(record))
+
+    def _opened(self, record: Record, sealed: SealedKey) -> Job | Ended:
+        scribe = self._desk.scribe()
+        try:
+            credentials = self._ports.vault.open(sealed)
+        except Undecryptable as verdict:
+            read = replace(record, key_id=sealed.key.id, digest=sealed.key.digest)
+            return self._untried(record, read, verdict)
+        fingerprint = self._ports.vault.fingerprint(credentials)
+        if same_credentials(record, fingerprint):
+            return Ended(record, scribe.acknowledged(record, sealed))
+        started = scribe.started(record, sealed, fingerprint, self._desk.lease)
+        return Job(Action.INITIALIZE, record, started, credentials)
+
+    async def _intend(self, prepared: list[Job | Ended]) -> list[Job | Ended]:
+        adds = [p.record for p in prepared if isinstance(p, Job) and p.credentials]
+        taken = await self._ports.ledger.intend(self._desk.lease, adds) if adds else ()
+        verdict = CredentialsTaken("another client's key has the same credentials")
+        return [
+            self._untried(p.before, p.before, verdict) if p.record.slot in taken else p
+            for p in prepared
+        ]
+
+    def _untried(self, before: Record, record: Record, verdict: Verdict) -> Ended:
+        scribe = self._desk.scribe()
+        outcome = Outcome(Action.INITIALIZE, verdict)
+        attempt = history(record, outcome, scribe.now, 0.0)
+        self._ports.meter.attempted(attempt)
+        return Ended(before, scribe.attempted(record, outcome), attempt)
+
+
+def history(record: Record, outcome: Outcome, at: Instant, seconds: float) -> Attempt:
+    """Return what the history keeps of an attempt."""
+    return Attempt(
+        slot=record.slot,
+        key_id=record.key_id,
+        exchange=record.exchange,
+        action=outcome.action,
+        cause=record.cause,
+        verdict=outcome.verdict.name if outcome.verdict else "done",
+        message=str(outcome.verdict or outcome.unproven or ""),
+        at=at,
+        seconds=seconds,
+    )
+
+
+def action_of(record: Record) -> Action:
+    match record.phase:
+        case Phase.LIVE:
+            return Action.VERIFY
+        case Phase.PARKED if record.reason is Reason.REFUSED and record.sent == record.fingerprint:
+            return Action.VERIFY  # a recheck asks; it does not add again what is there and refused
+        case Phase.REMOVING | Phase.UNREMOVABLE:
+            return Action.REMOVE
+        case _:
+            return Action.INITIALIZE
+
+
+def same_credentials(record: Record, fingerprint: str) -> bool:
+    """The row was written anew, say by a change of encryption key, and nothing else changed."""
+    was_live = record.reason is Reason.CHANGED and record.live_since is not None
+    return was_live and fingerprint == record.fingerprint == record.sent
