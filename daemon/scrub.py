@@ -2,11 +2,9 @@
 
 import base64
 import html
-import json
 import re
 from collections.abc import Collection, Iterator
 from functools import lru_cache
-from urllib.parse import quote, quote_plus
 
 GONE = "***"
 LONGEST = 200
@@ -15,6 +13,8 @@ LONGEST = 200
 _SHORT = 4
 _PREFIX = 8
 """Characters from which on the beginning of a secret, cut off by somebody else, is known as one."""
+
+_REST = r"[^\s\"',&}<]*"
 
 _PRIVATE = (
     r"api[-_ ]?key|api[-_ ]?sign|secret|signature|sign|passphrase|password|passwd|memo|token"
@@ -50,9 +50,9 @@ _SUSPECT = (
     *("key", "secret", "sign", "pass", "memo", "token", "auth", "cookie"),
     *("://", "gaaaa", "-begin", "bearer", "basic"),
 )
-_UUID = r"(?!\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
-# A long word without a digit is a name, not a key.
-_OPAQUE = re.compile(rf"{_UUID}(?=[A-Za-z+/=_-]*\d)[A-Za-z0-9+/=_-]{{32,}}")
+_UUID = r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+# A long word without a digit is a name, not a key; an id is meant to be read.
+_OPAQUE = re.compile(rf"({_UUID})|(?=[A-Za-z+/=_-]*\d)(?:[A-Za-z0-9+/=]{{32,}}|[A-Za-z0-9_=-]{{32,}})")
 # C0, C1, and what turns the direction of text or breaks lines.
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+"
@@ -75,7 +75,8 @@ def masked(text: str) -> str:
 
 def scrubbed(text: str, secrets: Collection[str] = ()) -> str:
     """Return *text* without *secrets* in any disguise, and without what looks like one."""
-    return _OPAQUE.sub(GONE, masked(Disguises(secrets).taken_from(text)))
+    text = masked(Disguises(secrets).taken_from(text))
+    return _OPAQUE.sub(lambda found: found[1] or GONE, text)
 
 
 def shown(text: str) -> str:
@@ -91,49 +92,73 @@ def is_private(name: str) -> bool:
 
 
 class Disguises:
-    """Every form in which one of *secrets* may turn up."""
+    """Every form in which one of *secrets* may turn up: escaped however often, or in base64."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        forms = {form for secret in secrets if secret for form in _forms(secret)}
-        patterns = sorted(map(_pattern, forms), key=len, reverse=True)
-        self._pattern = re.compile("|".join(patterns), re.IGNORECASE)
-        self._starts = {form[:_PREFIX].lower() for form in forms}
+        parts = {part for secret in secrets for part in _parts(secret)}
+        found = sorted((each for part in parts for each in _forms(part)), key=len, reverse=True)
+        self._pattern = re.compile("|".join(found), re.IGNORECASE)
+        re.purge()  # it would keep these patterns, and they are secrets
+        self._signs = {sign for part in parts for sign in _signs(part)}
 
     def taken_from(self, text: str) -> str:
         low = text.lower()
-        if not any(start in low for start in self._starts):
+        if not any(sign in low for sign in self._signs):
             return text
         return self._pattern.sub(GONE, text)
 
 
-def _pattern(form: str) -> str:
-    if len(form) < _SHORT:  # inside other words it would garble the text and hide nothing
-        return rf"(?<!\w){re.escape(form)}(?!\w)"
-    if len(form) < 2 * _PREFIX:
-        return re.escape(form)
-    # Whole, or cut off by somebody else.
-    return rf"{re.escape(form)}|{re.escape(form[:_PREFIX])}[^\s\"',&}}<]*"
+def _parts(secret: str) -> set[str]:
+    """A long one, say a PEM, is known by its lines."""
+    lines = {line.strip() for line in secret.split("\n") if len(line.strip()) >= _PREFIX}
+    whole = {secret.strip()} - {""}
+    return lines if lines and len(secret) > LONGEST else lines | whole
 
 
-def _forms(secret: str) -> Iterator[str]:
-    for part in {secret, secret.strip(), *_lines(secret)} - {""}:
-        yield from _encodings(part)
+def _forms(part: str) -> Iterator[str]:
+    if len(part) < _SHORT:  # inside other words it would garble the text and hide nothing
+        yield rf"(?<!\w){_loose(part)}(?!\w)"
+        return
+    cut = len(part) >= 2 * _PREFIX
+    if cut:
+        yield _loose(part[:_PREFIX]) + _REST
+    if not cut or not re.fullmatch(_REST, part):  # else the beginning takes all of it along
+        yield _loose(part)
+    yield from (re.escape(code) + _REST for code in _codes(part))
 
 
-def _lines(secret: str) -> list[str]:
-    """A PEM is known by its lines too."""
-    return [line for line in secret.split("\n") if len(line.strip()) >= _PREFIX]
+def _loose(part: str) -> str:
+    return "".join(map(_character, part))
 
 
-def _encodings(part: str) -> Iterator[str]:
-    raw = part.encode(errors="surrogatepass")
-    yield part
-    yield quote(raw, safe="")
-    yield quote(raw)
-    yield quote_plus(raw)
-    yield json.dumps(part)[1:-1]
-    yield json.dumps(part, ensure_ascii=False)[1:-1]
-    yield repr(part)[1:-1]
-    yield html.escape(part)
-    yield base64.b64encode(raw).decode().rstrip("=")
-    yield base64.urlsafe_b64encode(raw).decode().rstrip("=")
+def _character(char: str) -> str:
+    """Return a pattern of *char* as it is, and as JSON, Python, URLs and HTML write it."""
+    if char.isascii() and char.isalnum():
+        return char
+    written = {re.escape(html.escape(char)), re.escape(repr(char)[1:-1].removeprefix("\\"))}
+    for case in {char, char.lower(), char.upper()}:
+        units = case.encode("utf-16-be", errors="surrogatepass")
+        raw = case.encode(errors="surrogatepass")
+        written |= {
+            re.escape(case),
+            r"\\+".join(f"u{units[i : i + 2].hex()}" for i in range(0, len(units), 2)),
+            "".join(f"%(?:25)*{byte:02x}" for byte in raw),
+        }
+    if char == " ":
+        written.add(r"\+")
+    return rf"\\*(?:{'|'.join(sorted(written, key=len, reverse=True))})"
+
+
+def _codes(part: str) -> Iterator[str]:
+    """Return the part in base64, also as it looks behind one or two other bytes."""
+    for ahead, start in ((0, 0), (1, 2), (2, 3)):
+        code = base64.b64encode(b"\0" * ahead + part.encode(errors="surrogatepass")).decode()
+        code = code.rstrip("=")[start:-1][: 2 * _PREFIX]
+        if len(code) >= _PREFIX:
+            yield from {code, code.replace("+", "-").replace("/", "_")}
+
+
+def _signs(part: str) -> Iterator[str]:
+    """Return what is in the text if any form of *part* is: letters and digits stay themselves."""
+    yield max(re.split(r"[^A-Za-z0-9]+", part[:_PREFIX]), key=len).lower()
+    yield from (code.lower() for code in _codes(part))

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from weakref import WeakValueDictionary
 
 import anyio
 import structlog
@@ -17,6 +18,7 @@ from reconciler.ports import Clock
 from reconciler.verdicts import NotThere, Unavailable
 
 log = structlog.get_logger()
+_NOBODY_BEHIND = (502, 503, 504)
 
 
 class TradingBridge:
@@ -32,6 +34,7 @@ class TradingBridge:
         self._dialect: Dialect | None = None
         self._sure = False
         self._accounts: set[str] = set()
+        self._making: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
         self._finding_out = anyio.Lock()
 
     # -- the port ----------------------------------------------------------------------------
@@ -49,8 +52,8 @@ class TradingBridge:
     async def pulse(self) -> str | None:
         """Return the boot id; one of the story has none, but tells that it lives."""
         answer = await self._line.ask("GET", "health", seconds=self._patience.connect)
-        if not answer.ok:
-            raise self._ours.failure(answer)
+        if answer.status in _NOBODY_BEHIND:
+            raise Unavailable(f"HTTP {answer.status}: the bridge is not behind its proxy")
         said = answer.json()
         return said.get("boot_id") if isinstance(said, dict) else None
 
@@ -109,8 +112,8 @@ class TradingBridge:
         return listing
 
     async def _speaking(self) -> Dialect:
-        if self._dialect is None:
-            async with self._finding_out:
+        async with self._finding_out:
+            if self._dialect is None:
                 await self.observe()
         return self._dialect or self._story
 
@@ -127,6 +130,11 @@ class TradingBridge:
     # -- adding ------------------------------------------------------------------------------
 
     async def _make_account(self, account: str) -> None:
+        if account not in self._accounts:
+            async with self._making.setdefault(account, anyio.Lock()):
+                await self._make_account_once(account)
+
+    async def _make_account_once(self, account: str) -> None:
         if account in self._accounts:
             return
         body, seconds = {"account_name": account}, self._patience.change

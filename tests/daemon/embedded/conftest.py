@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.embedded.postgres import running_postgres
+from tests.conftest import fast_place
 
 
 @pytest.fixture
@@ -32,14 +33,8 @@ def state(made: Path, home: Path) -> Path:
     return home / "state"
 
 
-def _fast() -> Path | None:
-    """Prefer memory: a cluster is a thousand files."""
-    memory = Path("/dev/shm")
-    return memory if memory.is_dir() and shutil.disk_usage(memory).free > 2**30 else None
-
-
 def _scratch() -> Iterator[Path]:
-    scratch = Path(tempfile.mkdtemp(prefix="bridgetender-test-", dir=_fast()))
+    scratch = Path(tempfile.mkdtemp(prefix="bridgetender-test-", dir=fast_place()))
     scratch.chmod(0o711)
     try:
         yield scratch

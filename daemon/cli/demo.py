@@ -1,0 +1,111 @@
+"""`demo`: the play on a terminal, or as plain lines that end with the right exit code."""
+
+import json as json_
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from daemon.bridges.line import BadBridgeUrl
+from daemon.cli.exits import Code, Trouble
+from daemon.cli.output import Json, on_terminal
+from daemon.cli.theatre import Lines, Screen
+from daemon.embedded.demo import Audience, GaveUp, Play, Report, playing
+from daemon.embedded.errors import EmbeddedError
+from reconciler.verdicts import StoreError
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End after the recovery.")] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Stay up after the recovery.")] = False,
+    json: Json = False,
+    port: Annotated[int, typer.Option(help="Of API and console, which are to come.")] = 0,
+    health_port: Annotated[int, typer.Option(help="Of health and metrics; 0: a free one.")] = 0,
+    state_dir: Annotated[Path | None, typer.Option(help="Where everything is written.")] = None,
+) -> None:
+    """Watch keys become live connectors, on a stage of its own.
+
+    PostgreSQL, a paper exchange, a Trading Bridge and the daemon run on this machine only. Nine
+    keys are stored; the bridge is killed and forgets; all that can come back does. On a terminal
+    it then stays up; elsewhere it ends, with exit code 0 if everything came true as expected.
+    """
+    del port  # taken so that scripts need not change when the API comes
+    if once and stay:
+        raise Trouble("--once and --stay contradict each other: say one of them")
+    stays = stay or (on_terminal() and not once and not json)
+    performance = Performance(stays, json, health_port, state_dir)
+    anyio.run(performance.run, backend_options={"use_uvloop": True})
+    raise typer.Exit(performance.code)
+
+
+@dataclass(slots=True)
+class Performance:
+    """One run of the play; `code` is how the command is to end."""
+
+    stays: bool
+    as_json: bool
+    health_port: int
+    below: Path | None
+    code: Code = Code.INTERRUPTED
+
+    async def run(self) -> None:
+        """Raises Trouble, in words for people."""
+        trouble: list[BaseException] = []
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_heed_signals, tasks.cancel_scope)
+                with Screen() if on_terminal() and not self.as_json else Lines() as audience:
+                    await self._perform(audience)
+                tasks.cancel_scope.cancel()
+        except* (EmbeddedError, StoreError, GaveUp, BadBridgeUrl) as group:
+            trouble += group.exceptions
+        if trouble:
+            raise Trouble(str(trouble[0]), Code.UNSETTLED)
+
+    async def _perform(self, audience: Audience) -> None:
+        async with playing(self.below, self.health_port, audience) as play:
+            first = await play.converge()
+            again = await play.forget_and_recover()
+            report = await play.report(first, again)
+            self.code = Code.OK if report.as_expected() else Code.UNSETTLED
+            for line in _summary(report):
+                audience.say(line)
+            if self.as_json:
+                typer.echo(json_.dumps(asdict(report)))
+            if self.stays:
+                await self._stay(play, audience)
+
+    async def _stay(self, play: Play, audience: Audience) -> None:
+        health = play.stage.addresses["daemon"]
+        audience.say(f"Metrics:  {health}/metrics")
+        audience.say(f"Health:   {health}/readyz?verbose and {health}/healthz/bridges")
+        audience.say(f"Logs:     {play.stage.logs}")
+        audience.say(f"Commands: . '{play.stage.write_environment()}' && bridgetender status")
+        audience.say("Ctrl-C stops everything and removes what was written")
+        await play.watch()
+
+
+def _summary(report: Report) -> Iterator[str]:
+    yield f"{report.live} of {report.keys_active} active keys are live, {report.parked} are parked"
+    yield (
+        f"First convergence {report.first_convergence_seconds} s after the start,"
+        f" after the bridge's death {report.bridge_restart_convergence_seconds} s;"
+        f" {report.init_attempts} attempts, {report.secrets_leaked} secrets leaked"
+    )
+    if not report.as_expected():
+        yield "This is NOT what was expected"
+
+
+async def _heed_signals(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return

@@ -1,0 +1,125 @@
+"""Two audiences of the demo: a terminal with a live table, and a file of plain lines."""
+
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+import typer
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from daemon.bridges.balances import Balances, Failure
+from daemon.clock import SystemClock
+from daemon.embedded.demo import Scene
+from daemon.store.status import BridgeStatus, KeyStatus
+from daemon.words import relative, sentence
+from reconciler.model import Instant, Phase, Verified
+
+_COLOURS = {
+    Phase.LIVE: "green",
+    Phase.PARKED: "red",
+    Phase.CONFLICT: "red",
+    "inactive": "dim",
+}
+_HEADINGS = ("Client", "Exchange", "Phase", "Why", "Next try", "Verified", "Balance")
+
+
+class Lines:
+    """Prints what happens and what changes, a line each, with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._began = monotonic()
+        self._shown: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def say(self, text: str) -> None:
+        typer.echo(f"{monotonic() - self._began:6.1f} s  {text}")
+
+    def show(self, scene: Scene) -> None:
+        self._tell("Bridge", _bridge(scene.bridge))
+        for key in scene.keys:
+            balance = _balance(scene, key)
+            line = f"{key.phase}: {sentence(key.reason, key.message)}"
+            if key.phase == Phase.LIVE:
+                line = f"live, {_verified(key)}" + (f", holds {balance}" if balance else "")
+            self._tell(f"{key.client} / {key.exchange}", line)
+
+    def _tell(self, subject: str, line: str) -> None:
+        if self._shown.get(subject) != line:
+            self._shown[subject] = line
+            self.say(f"  {subject}: {line}")
+
+
+class Screen:
+    """Keeps a table up to date below what happens."""
+
+    def __init__(self) -> None:
+        self._began = monotonic()
+        self._console = Console()
+        self._live = Live(console=self._console, refresh_per_second=8)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def say(self, text: str) -> None:
+        line = Text(f"{monotonic() - self._began:6.1f} s  ", style="dim")
+        self._console.print(line.append(text, style="not dim"))
+
+    def show(self, scene: Scene) -> None:
+        now = SystemClock().now()
+        table = Table(*_HEADINGS, box=box.SIMPLE_HEAD, pad_edge=False)
+        for key in scene.keys:
+            table.add_row(*_row(scene, key, now))
+        self._live.update(Group(table, Text(f"Bridge: {_bridge(scene.bridge)}")))
+
+
+def _row(scene: Scene, key: KeyStatus, now: Instant) -> list[Text]:
+    live = key.phase == Phase.LIVE
+    return [
+        Text(key.client),
+        Text(key.exchange),
+        Text(key.phase, style=_COLOURS.get(key.phase, "yellow")),
+        Text("" if live else sentence(key.reason, key.message), overflow="fold"),
+        Text("" if live or key.phase == "inactive" else relative(key.due_at, now)),
+        Text(_verified(key) if live else ""),
+        Text(_balance(scene, key)),
+    ]
+
+
+def _verified(key: KeyStatus) -> str:
+    return "verified" if key.verified == Verified.OK else "not verified yet"
+
+
+def _balance(scene: Scene, key: KeyStatus) -> str:
+    """Never nothing without a reason."""
+    if key.phase != Phase.LIVE:
+        return ""
+    match scene.balances.get((key.client, key.connector)):
+        case Balances(amounts):
+            return ", ".join(f"{a.asset} {a.total.normalize():f}" for a in amounts if a.total)
+        case Failure() as failure:
+            return f"unknown: {failure.message}"
+        case None:
+            return ""
+
+
+def _bridge(bridge: BridgeStatus | None) -> str:
+    if bridge is None:
+        return "not asked yet"
+    return "up" if bridge.up else f"down: {bridge.reason}"
