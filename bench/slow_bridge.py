@@ -53,6 +53,14 @@ async def verify(request: web.Request) -> web.Response:
     return await _slowly(request, "verify")
 
 
+@routes.delete("/connectors/{account}/{connector}")
+async def remove(request: web.Request) -> web.Response:
+    slot = (request.match_info["account"], request.match_info["connector"])
+    answer = await _slowly(request, "remove")
+    request.app[CONNECTORS].pop(slot, None)
+    return answer
+
+
 async def _slowly(request: web.Request, call: str) -> web.Response:
     request.app[CALLS][call] += 1
     await asyncio.sleep(request.app[LATENCY])

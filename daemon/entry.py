@@ -1,13 +1,20 @@
 """What people may enter: checked before anything is stored, with words that say what to do."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from reconciler.model import Secret
 
 _EXCHANGE = re.compile(r"[a-z0-9][a-z0-9_]{0,99}", re.IGNORECASE)
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}", re.IGNORECASE)
 _PEM = re.compile(r"-----BEGIN [A-Z ]+-----\s.*-----END [A-Z ]+-----", re.DOTALL)
 _LONGEST = {"api_key": 1_024, "api_secret": 16_384, "passphrase": 255}
+_NEVER_ISSUED = frozenset("<>\"'`;\\")
+"""Printable, and in no exchange's keys: what is pasted with them is a page, or still in quotes."""
+_NAMED = 255
+_SIGNS = frozenset(" .,:'\u2019&+-_/@#()")
+"""What names hold beside letters, marks and digits of any script."""
 
 
 class BadEntry(ValueError):
@@ -37,21 +44,35 @@ def key_entry(
 ) -> KeyEntry:
     """Return the checked entry. Raises BadEntry; blanks around secrets are dropped."""
     return KeyEntry(
-        _exchange(exchange),
+        exchange_name(exchange),
         _credential("api_key", api_key),
         _credential("api_secret", api_secret),
         _credential("passphrase", passphrase) if passphrase else None,
-        _line("label", label, 255) if label else None,
+        None if label is None else key_label(label),
         is_testnet,
     )
 
 
 def client_name(name: str) -> str:
     """Return the checked name of a client. Raises BadEntry."""
-    return _line("name", name, 255)
+    return _name("name", name)
 
 
-def _exchange(text: str) -> str:
+def account_name(name: str) -> str:
+    """Return the checked name of an account on a bridge. Raises BadEntry."""
+    name = name.strip()
+    if not _ACCOUNT.fullmatch(name):
+        raise BadEntry("account: use letters, digits, _, . and - only, at most 100 of them")
+    return name
+
+
+def key_label(label: str) -> str:
+    """Return the checked label of a key. Raises BadEntry."""
+    return _name("label", label)
+
+
+def exchange_name(text: str) -> str:
+    """Return the checked name of an exchange, known or not. Raises BadEntry."""
     text = text.strip()
     if not _EXCHANGE.fullmatch(text):
         raise BadEntry(
@@ -70,21 +91,24 @@ def _credential(field: str, text: str) -> Secret:
         raise BadEntry(f"{field}: {len(text):,} characters are too many, at most {longest:,}")
     if field == "api_secret" and _PEM.fullmatch(text):
         return Secret(text)
-    allowed = " " if field == "passphrase" else ""
-    if any(not (c.isascii() and c.isprintable()) or (c == " " and c not in allowed) for c in text):
+    never = frozenset() if field == "passphrase" else _NEVER_ISSUED | {" "}
+    if not (text.isascii() and text.isprintable()) or not never.isdisjoint(text):
         raise BadEntry(
-            f"{field}: holds a blank, a line break, a control character, an emoji or another sign"
-            " that no exchange issues; paste it again"
+            f"{field}: holds a blank, a quote, a line break, a control character, an emoji or"
+            " another sign that no exchange issues; paste it again"
         )
     return Secret(text)
 
 
-def _line(field: str, text: str, longest: int) -> str:
+def _name(field: str, text: str) -> str:
     text = text.strip()
     if not text:
         raise BadEntry(f"{field}: is empty")
-    if len(text) > longest:
-        raise BadEntry(f"{field}: {len(text):,} characters are too many, at most {longest}")
-    if not text.isprintable():
-        raise BadEntry(f"{field}: holds a line break or a control character; leave it out")
+    if len(text) > _NAMED:
+        raise BadEntry(f"{field}: {len(text):,} characters are too many, at most {_NAMED}")
+    if not all(c in _SIGNS or unicodedata.category(c)[0] in "LMN" for c in text):
+        raise BadEntry(
+            f"{field}: holds a line break, a control character, an emoji or a sign such as < > ; ="
+            f" that no {field} needs; leave it out"
+        )
     return text

@@ -2,7 +2,13 @@
 
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 
 from daemon.exchanges import KNOWN
 from reconciler.model import Phase, Reason
@@ -29,6 +35,7 @@ class Metrics:
     """The series of one daemon. No client, account or key is ever a label."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each, of which nobody asks
         self.registry = registry = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:

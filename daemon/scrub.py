@@ -52,7 +52,9 @@ _SUSPECT = (
 )
 _UUID = r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
 # A long word without a digit is a name, not a key; an id is meant to be read.
-_OPAQUE = re.compile(rf"({_UUID})|(?=[A-Za-z+/=_-]*\d)(?:[A-Za-z0-9+/=]{{32,}}|[A-Za-z0-9_=-]{{32,}})")
+_OPAQUE = re.compile(
+    rf"({_UUID})|(?=[A-Za-z+/=_-]*\d)(?:[A-Za-z0-9+/=]{{32,}}|[A-Za-z0-9_=-]{{32,}})"
+)
 # C0, C1, and what turns the direction of text or breaks lines.
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+"

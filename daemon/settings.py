@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from daemon.vault import BadEncryptionKey, Keyring, parse_keys
 from reconciler.model import BridgeName, Secret
@@ -37,57 +38,60 @@ class Settings:
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read the settings; NAME_FILE names a file that holds NAME. Raises BadSettings."""
-    reader = _Reader(environment)
-    settings = {
-        "database_url": reader.need("DATABASE_URL", Secret, "postgresql://user:password@host/db"),
-        "keyring": reader.need("ENCRYPTION_KEY", _keyring, "a Fernet key, or several"),
-        "bridge_url": reader.need("TRADING_BRIDGE_URL", str, "http://host:port or unix:/path"),
-        "bridge_token": reader.take("TRADING_BRIDGE_TOKEN", Secret, None),
-        "health_host": reader.take("BRIDGETENDER_HEALTH_HOST", str, "127.0.0.1"),
-        "health_port": reader.take("BRIDGETENDER_HEALTH_PORT", port, 9464),
-        "concurrency": reader.take("BRIDGETENDER_CONCURRENCY", _between(1, 1_000), 32),
-        "log_json": reader.take("BRIDGETENDER_LOG_FORMAT", _is_json, default=True),
-        "log_level": reader.take("BRIDGETENDER_LOG_LEVEL", _level, "INFO"),
-        "history_days": reader.take("BRIDGETENDER_HISTORY_DAYS", _between(1, 36_500), 30),
-    }
-    reader.complain()
-    return Settings(**settings)  # type: ignore[arg-type]  # complain() let no None through
+    return read(environment, Settings)
 
 
-class _Reader:
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self._mistakes: list[str] = []
-
-    def need(self, name: str, read: Callable[[str], T], expected: str) -> T | None:
-        if not self._text(name):
-            self._mistakes.append(f"{name} (or {name}_FILE) is not set: {expected}")
-        return self.take(name, read, None)
-
-    def take(self, name: str, read: Callable[[str], T], default: T | None) -> T | None:
-        text = self._text(name)
-        if not text:
-            return default
+def read(environment: Mapping[str, str], kind: type[T]) -> T:
+    """Return *kind*, a dataclass with some of the fields of `Settings`. Raises BadSettings."""
+    found: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for wanted in fields(kind):  # type: ignore[arg-type]  # every caller's is a dataclass
+        if (setting := _SETTINGS.get(wanted.name)) is None:
+            continue
         try:
-            return read(text)
+            found |= _taken(environment, wanted.name, setting, needed=wanted.default is MISSING)
         except ValueError as error:
-            self._mistakes.append(f"{name}: {error}" if name not in str(error) else str(error))
-            return default
+            mistakes.append(str(error))
+    if mistakes:
+        raise BadSettings("\n".join(mistakes))
+    return kind(**found)
 
-    def complain(self) -> None:
-        if self._mistakes:
-            raise BadSettings("\n".join(dict.fromkeys(self._mistakes)))
 
-    def _text(self, name: str) -> str:
-        path = self._environment.get(f"{name}_FILE")
-        if path is None:
-            return self._environment.get(name, "").strip()
-        try:
-            return Path(path).read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "not a text file"
-            self._mistakes.append(f"{name}_FILE: {path} cannot be read: {why}")
-            return ""
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """Where a setting is found, what reads it, and an example for where it is missing."""
+
+    name: str
+    read: Callable[[str], object]
+    example: str = ""
+
+
+def _taken(
+    environment: Mapping[str, str], field: str, setting: _Setting, *, needed: bool
+) -> dict[str, object]:
+    place, text = _text(environment, setting.name)
+    if not text:
+        if needed:
+            raise ValueError(f"{place} is empty or not set: {setting.example}")
+        return {}
+    try:
+        return {field: setting.read(text)}
+    except ValueError as error:
+        why = str(error).removeprefix(f"{setting.name} ").removeprefix(f"{setting.name}: ")
+        raise ValueError(f"{place}: {why}") from None
+
+
+def _text(environment: Mapping[str, str], name: str) -> tuple[str, str]:
+    """Return the place of a setting, for people, and its text."""
+    path = environment.get(f"{name}_FILE")
+    if path is None:
+        text = environment.get(name, "").strip()
+        return (name if text else f"{name} (or {name}_FILE)"), text
+    try:
+        return f"{name}_FILE ({path})", Path(path).read_text().strip()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is not a text file"
+        raise ValueError(f"{name}_FILE: {path!r} cannot be read: {why}") from None
 
 
 def _keyring(text: str) -> Keyring:
@@ -119,4 +123,33 @@ def _level(text: str) -> str:
     return text.upper()
 
 
-__all__ = ["BadEncryptionKey", "BadSettings", "Settings", "from_environment", "port"]
+_SETTINGS: Mapping[str, _Setting] = MappingProxyType(
+    {
+        "database_url": _Setting(
+            "DATABASE_URL", Secret, "postgresql://user:password@host:5432/database"
+        ),
+        "keyring": _Setting(
+            "ENCRYPTION_KEY", _keyring, "a Fernet key, or several; see 'bridgetender new-key'"
+        ),
+        "bridge_url": _Setting(
+            "TRADING_BRIDGE_URL", str, "https://host:port, http://127.0.0.1:port or unix:/path"
+        ),
+        "bridge_token": _Setting("TRADING_BRIDGE_TOKEN", Secret),
+        "health_host": _Setting("BRIDGETENDER_HEALTH_HOST", str),
+        "health_port": _Setting("BRIDGETENDER_HEALTH_PORT", port),
+        "concurrency": _Setting("BRIDGETENDER_CONCURRENCY", _between(1, 1_000)),
+        "log_json": _Setting("BRIDGETENDER_LOG_FORMAT", _is_json),
+        "log_level": _Setting("BRIDGETENDER_LOG_LEVEL", _level),
+        "history_days": _Setting("BRIDGETENDER_HISTORY_DAYS", _between(1, 36_500)),
+    }
+)
+
+__all__ = [
+    "MAIN",
+    "BadEncryptionKey",
+    "BadSettings",
+    "Settings",
+    "from_environment",
+    "port",
+    "read",
+]

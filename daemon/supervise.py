@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from daemon.settings import Settings
 from daemon.store import schema
 from daemon.store.census import take_census
+from daemon.store.engine import dispose
 from daemon.store.listen import listen
 from daemon.web.health import health_app
 from daemon.web.server import bind, serve, url_of
@@ -44,7 +45,7 @@ async def run(settings: Settings) -> None:
             tasks.start_soon(_live, parts, bridge, stop, tasks)
     finally:
         sock.close()
-        await parts.engine.dispose()
+        await dispose(parts.engine)
 
 
 async def _heed_signals(stop: anyio.Event, parts: Parts) -> None:

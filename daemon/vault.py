@@ -10,6 +10,9 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from reconciler.model import Credentials, SealedKey, Secret
 from reconciler.verdicts import Undecryptable
 
+_END = 4
+"""Characters shown of each end of an API key; of one with fewer than four times as many, none."""
+
 
 class BadEncryptionKey(ValueError):
     """ENCRYPTION_KEY is not usable. The message never repeats it."""
@@ -67,6 +70,16 @@ def parse_keys(text: str) -> list[Secret]:
 
 def new_key() -> Secret:
     return Secret(Fernet.generate_key().decode())
+
+
+def ends(secret: Secret) -> str:
+    """Return enough of an API key to recognize it by: its ends, and nothing of a short one.
+
+    >>> ends(Secret("abcd" + "0" * 56 + "wxyz"))
+    'abcd…wxyz'
+    """
+    text = secret.reveal()
+    return f"{text[:_END]}…{text[-_END:]}" if len(text) >= 4 * _END else "…"
 
 
 def _fernet(key: Secret, place: int) -> Fernet:

@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +19,16 @@ from daemon.store.engine import make_engine
 
 TEMPLATE = "migrated"
 _numbers = count(1)
+
+
+def installed(program: str, *, package: str) -> str:
+    """Return where *program* is; skip without its Debian package, fail where that is forbidden."""
+    found = shutil.which(program)
+    if found is None and os.environ.get("BRIDGETENDER_SKIPS_FORBIDDEN"):
+        pytest.fail(f"the Debian package {package!r} should be here")
+    if found is None:
+        pytest.skip(f"needs the Debian package {package!r}")
+    return found
 
 
 @pytest.fixture

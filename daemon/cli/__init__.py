@@ -1,1 +1,5 @@
 """The `bridgetender` command."""
+
+from daemon.cli.app import main
+
+__all__ = ["main"]

@@ -19,6 +19,7 @@ from daemon.embedded.errors import EmbeddedError
 from reconciler.verdicts import StoreError
 
 app = typer.Typer()
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @app.command()
@@ -105,7 +106,7 @@ def _summary(report: Report) -> Iterator[str]:
 
 
 async def _heed_signals(scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with anyio.open_signal_receiver(*_ENDS) as signals:
         async for _ in signals:
             scope.cancel()
             return

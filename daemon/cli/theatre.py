@@ -46,8 +46,8 @@ class Lines:
         self._tell("Bridge", _bridge(scene.bridge))
         for key in scene.keys:
             balance = _balance(scene, key)
-            line = f"{key.phase}: {sentence(key.reason, key.message)}"
-            if key.phase == Phase.LIVE:
+            line = f"{key.phase}: {_why(scene, key)}"
+            if _is_live(scene, key):
                 line = f"live, {_verified(key)}" + (f", holds {balance}" if balance else "")
             self._tell(f"{key.client} / {key.exchange}", line)
 
@@ -90,16 +90,29 @@ class Screen:
 
 
 def _row(scene: Scene, key: KeyStatus, now: Instant) -> list[Text]:
-    live = key.phase == Phase.LIVE
+    live = _is_live(scene, key)
+    colour = "yellow" if key.phase == Phase.LIVE and not live else _COLOURS.get(key.phase, "yellow")
+    waits = key.phase not in (Phase.LIVE, "inactive")
     return [
         Text(key.client),
         Text(key.exchange),
-        Text(key.phase, style=_COLOURS.get(key.phase, "yellow")),
-        Text("" if live else sentence(key.reason, key.message), overflow="fold"),
-        Text("" if live or key.phase == "inactive" else relative(key.due_at, now)),
+        Text(key.phase, style=colour),
+        Text("" if live else _why(scene, key), overflow="fold"),
+        Text(relative(key.due_at, now) if waits else ""),
         Text(_verified(key) if live else ""),
         Text(_balance(scene, key)),
     ]
+
+
+def _is_live(scene: Scene, key: KeyStatus) -> bool:
+    """What was live is believed only of a bridge that answers."""
+    return key.phase == Phase.LIVE and scene.bridge is not None and scene.bridge.up
+
+
+def _why(scene: Scene, key: KeyStatus) -> str:
+    if key.phase == Phase.LIVE and not _is_live(scene, key):
+        return "when last seen; the bridge is down"
+    return sentence(key.reason, key.message)
 
 
 def _verified(key: KeyStatus) -> str:
@@ -107,8 +120,7 @@ def _verified(key: KeyStatus) -> str:
 
 
 def _balance(scene: Scene, key: KeyStatus) -> str:
-    """Never nothing without a reason."""
-    if key.phase != Phase.LIVE:
+    if not _is_live(scene, key):
         return ""
     match scene.balances.get((key.client, key.connector)):
         case Balances(amounts):

@@ -18,7 +18,7 @@ from daemon.embedded.children import Child, clean_environment
 from daemon.embedded.errors import EmbeddedError, last_words
 from daemon.embedded.postgres import Server, embedded_postgres
 from daemon.store import schema
-from daemon.store.engine import make_engine
+from daemon.store.engine import dispose, make_engine
 from daemon.vault import new_key
 from reconciler.model import Secret
 
@@ -120,7 +120,7 @@ async def staged(directory: Path, *, concurrency: int = 32) -> AsyncIterator[Sta
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(embedded_postgres(directory / "postgres"))
         engine = make_engine(server.url())
-        stack.push_async_callback(engine.dispose)
+        stack.push_async_callback(dispose, engine)
         await schema.migrate(engine)
         socket = stack.enter_context(_socket_path(directory))
         key = new_key()

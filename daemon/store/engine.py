@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+import anyio
 import asyncpg
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
@@ -40,6 +41,12 @@ def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
 
 
 _NOT_A_URL = "DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:5432/database"
+
+
+async def dispose(engine: AsyncEngine) -> None:
+    """Close its connections, also where the caller is being cancelled."""
+    with anyio.CancelScope(shield=True):
+        await engine.dispose()
 
 
 @asynccontextmanager

@@ -5,10 +5,10 @@ from datetime import datetime
 from time import monotonic
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from daemon.vitals import BridgeVitals, Vitals
 
@@ -27,8 +27,9 @@ def health_app(vitals: Vitals, registry: CollectorRegistry) -> FastAPI:
     app.include_router(_router(vitals))
 
     @app.get("/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), media_type=kind)
 
     return app
 

@@ -26,7 +26,9 @@ def _differences(connection: Connection) -> list[object]:
         "version_table_schema": SCHEMA,
         "include_name": lambda name, kind, _: kind != "schema" or name in (None, SCHEMA),
     }
-    return compare_metadata(MigrationContext.configure(connection, opts=options), both)
+    context = MigrationContext.configure(connection, opts=options)
+    differences: list[object] = compare_metadata(context, both)
+    return differences
 
 
 async def test_the_migrated_schema_and_the_model_are_equal(engine: AsyncEngine) -> None:

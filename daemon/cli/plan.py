@@ -1,0 +1,178 @@
+"""`plan`: what the daemon would do next. Asks database and bridge, and changes nothing."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import anyio
+import typer
+
+from daemon.cli.exits import Code
+from daemon.cli.line import bridge
+from daemon.cli.output import Json, document, say, short, table, warn
+from daemon.cli.parts import command_app
+from daemon.cli.reach import ForBridge, database, settings
+from daemon.clock import SystemClock
+from daemon.settings import MAIN
+from daemon.store.people import People
+from daemon.store.preview import preview
+from daemon.words import relative, sentence
+from reconciler.decide import decide
+from reconciler.model import (
+    Absence,
+    Case,
+    ClientId,
+    Instant,
+    Observation,
+    Phase,
+    Reason,
+    Record,
+    StoredKey,
+    Survey,
+)
+from reconciler.steps import Adopt, Confirm, Forget, Initialize, Park, Remove, Step
+from reconciler.verdicts import Verdict
+
+app = command_app()
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """One step and why; not *sure* where a second listing has to agree first."""
+
+    action: str
+    client: str
+    key_id: UUID
+    account: str
+    connector: str
+    why: str
+    sure: bool
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    steps: list[Intended]
+    unmanaged: int | None
+    trouble: str | None
+    """Why the bridge could not be asked."""
+
+
+@app.command()
+def plan(*, json: Json = False) -> None:
+    """Say what the daemon would do next, and why; change nothing.
+
+    Exit code: 0, or 5 if the bridge is away and the plan made without its listing.
+    """
+    now = SystemClock().now()
+    found = anyio.run(_plan, settings(ForBridge), now)
+    if json:
+        document({"steps": found.steps, "unmanaged": found.unmanaged, "bridge": found.trouble})
+    else:
+        _print(found, now)
+    raise typer.Exit(Code.BRIDGE if found.trouble else Code.OK)
+
+
+async def _plan(wanted: ForBridge, now: Instant) -> Plan:
+    seen = await _observed(wanted)
+    listing = seen if isinstance(seen, Observation) else None
+    async with database(wanted.database_url) as engine:
+        survey = await preview(engine, MAIN, listing)
+        names = {client.id: client.name for client in await People(engine).clients()}
+    trouble = None if listing else str(seen)
+    return Plan(list(intended(survey, listing, names, now)), survey.unmanaged, trouble)
+
+
+async def _observed(wanted: ForBridge) -> Observation | Verdict:
+    try:
+        async with bridge(wanted) as asked:
+            return await asked.observe()
+    except Verdict as verdict:
+        return verdict
+
+
+def intended(
+    survey: Survey, seen: Observation | None, names: Mapping[ClientId, str], now: Instant
+) -> Iterator[Intended]:
+    """Yield what would be done about each case."""
+    for case in survey.cases:
+        owner = case.want or case.record
+        found = _next(case, seen, now)
+        if owner is not None and found is not None:
+            action, why, sure, due_at = found
+            client = names.get(owner.client_id, "(a client that is gone)")
+            key_id = case.want.id if case.want else _key_of(owner)
+            slot = case.slot
+            yield Intended(action, client, key_id, slot.account, slot.connector, why, sure, due_at)
+
+
+def _key_of(owner: StoredKey | Record) -> UUID:
+    return owner.id if isinstance(owner, StoredKey) else owner.key_id
+
+
+def _next(
+    case: Case, seen: Observation | None, now: Instant
+) -> tuple[str, str, bool, datetime | None] | None:
+    missing = Absence.UNKNOWN if seen is None else Absence.DOUBTED
+    if step := decide(case.want, case.record, case.seen or missing, now):
+        return *_in_words(step, case), True, None
+    if case.seen is None and seen is not None:
+        believed = decide(case.want, case.record, Absence.BELIEVED, now)
+        if believed is not None:
+            action, why = _in_words(believed, case)
+            return action, f"{why}, if a second listing lacks it too", False, None
+    return _under_way(case.record)
+
+
+def _under_way(record: Record | None) -> tuple[str, str, bool, datetime | None] | None:
+    """Say what is written down and waits for its time."""
+    if record is None:
+        return None
+    why = sentence(record.reason, record.message)
+    match record.phase:
+        case Phase.PENDING | Phase.RETRYING | Phase.INITIALIZING:
+            return "initialize", why, True, record.due_at
+        case Phase.REMOVING | Phase.UNREMOVABLE:
+            return "remove", why, True, record.due_at
+        case Phase.LIVE | Phase.PARKED | Phase.CONFLICT | Phase.REMOVED:
+            return None
+
+
+def _in_words(step: Step, case: Case) -> tuple[str, str]:
+    match step:
+        case Initialize(cause=cause):
+            return "initialize", sentence(cause)
+        case Confirm():
+            return "confirm", "the listing shows what was sent last: no call is needed"
+        case Adopt():
+            return "adopt", sentence(Reason.ADOPTED)
+        case Park(cause=cause):
+            return "park", sentence(cause)
+        case Remove():
+            return "remove", sentence(Reason.ORPHAN)
+        case Forget():
+            gone = case.seen is None
+            why = "its connector is gone too" if gone else "the connector there is not ours"
+            return "forget", f"{sentence(Reason.ORPHAN)}, and {why}"
+
+
+def _print(found: Plan, now: Instant) -> None:
+    if found.trouble:
+        warn(f"the bridge is away ({found.trouble}): this plan is made without its listing")
+    if not found.steps:
+        say("Nothing to do.")
+    else:
+        say(f"{len(found.steps)} step(s). Nothing was changed.")
+        rows = [_cells(step, now) for step in found.steps]
+        table(("Step", "Client", "Account", "Connector", "Key", "When", "Why"), rows)
+    if found.unmanaged:
+        say(f"{found.unmanaged} connector(s) on the bridge are not ours and stay as they are.")
+
+
+def _cells(step: Intended, now: Instant) -> tuple[str, ...]:
+    when = relative(step.due_at, now) if step.due_at and step.due_at > now else "next pass"
+    return (
+        *(step.action, step.client, step.account, step.connector),
+        *(short(step.key_id), when, step.why),
+    )

@@ -1,0 +1,120 @@
+"""Opens what a command needs and no more, and puts into words why it cannot."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.cli.exits import Code, Trouble
+from daemon.scrub import masked
+from daemon.settings import BadSettings, read
+from daemon.store.engine import dispose, make_engine
+from daemon.store.people import NoSuchThing
+from daemon.vault import Keyring
+from reconciler.model import Secret
+from reconciler.verdicts import StoreError
+
+T = TypeVar("T")
+_NO_TABLES = ("42P01", "42703", "3F000")
+"""SQLSTATEs: undefined table, column, schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForDatabase:
+    """Settings of a command that asks the database alone."""
+
+    database_url: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ForKeys:
+    """Settings of a command that reads or writes credentials."""
+
+    database_url: Secret
+    keyring: Keyring = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ForBridge:
+    """Settings of a command that asks the bridge too."""
+
+    database_url: Secret
+    bridge_url: str
+    bridge_token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForAll:
+    """Settings of a command that looks at everything."""
+
+    database_url: Secret
+    keyring: Keyring = field(repr=False)
+    bridge_url: str
+    bridge_token: Secret | None = None
+
+
+def settings(kind: type[T]) -> T:
+    """Return the settings that *kind* has fields for. Raises Trouble that names every mistake."""
+    try:
+        return read(os.environ, kind)
+    except BadSettings as error:
+        raise Trouble(f"settings are missing or wrong:\n{error}") from None
+
+
+@asynccontextmanager
+async def opened(url: Secret) -> AsyncIterator[AsyncEngine]:
+    """Yield an engine; the caller hears of StoreError. Raises Trouble for a URL that is none."""
+    try:
+        engine = make_engine(url.reveal(), pool_size=2)
+    except StoreError as error:
+        raise Trouble(str(error)) from None
+    try:
+        yield engine
+    finally:
+        await dispose(engine)
+
+
+@asynccontextmanager
+async def database(url: Secret) -> AsyncIterator[AsyncEngine]:
+    """Yield an engine. What the database does, and what is not in it, ends the command."""
+    async with opened(url) as engine:
+        try:
+            yield engine
+        except StoreError as error:
+            raise Trouble(away(engine, error), Code.DATABASE) from error
+        except NoSuchThing as error:
+            raise Trouble(str(error), Code.NOT_FOUND) from None
+
+
+def away(engine: AsyncEngine, error: StoreError) -> str:
+    """Say what was tried, what came of it, and what to check."""
+    tried, why = whereabouts(engine.url), masked(str(error))
+    state = _sqlstate(error)
+    if state in _NO_TABLES:
+        return f"the tables in {tried} are not those of this version: run 'bridgetender migrate'"
+    if state is None or state[:2] in ("08", "28", "3D", "53", "57"):
+        return (
+            f"the database does not let us in: {why}\nTried {tried}; check that it runs there, and"
+            " host, port, database, user and password in DATABASE_URL."
+        )
+    return f"the database says no: {why}\nTried {tried}."
+
+
+def whereabouts(url: URL) -> str:
+    """Say where a database is, without the password."""
+    host = url.query.get("host", "")
+    place = f"socket {host}" if host else f"{url.host or 'localhost'}:{url.port or 5432}"
+    return f"PostgreSQL at {place}, database {url.database!r}, user {url.username!r}"
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    while error is not None:
+        cause = getattr(error, "orig", None) or error
+        if state := getattr(cause, "sqlstate", None):
+            return str(state)
+        error = error.__cause__
+    return None

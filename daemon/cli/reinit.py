@@ -1,0 +1,50 @@
+"""`reinit`: a person's wish that the daemon grants."""
+
+from typing import Annotated
+
+import anyio
+import typer
+
+from daemon.cli.exits import Trouble
+from daemon.cli.output import Json, document, say, warn
+from daemon.cli.parts import command_app
+from daemon.cli.reach import ForDatabase, database, settings
+from daemon.settings import MAIN
+from daemon.store.people import People
+from daemon.store.status import Status
+
+app = command_app()
+
+
+@app.command()
+def reinit(
+    *,
+    key: Annotated[str | None, typer.Option(help="A key's id, or its first 8 letters.")] = None,
+    client: Annotated[str | None, typer.Option(help="A client's name or id.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every active key.")] = False,
+    json: Json = False,
+) -> None:
+    """Ask for keys to be initialized again: those parked as refused too. The daemon does it."""
+    if (key is not None) + (client is not None) + everything != 1:
+        raise Trouble("say one of --key, --client and --all")
+    count, holder = anyio.run(_wish, settings(ForDatabase), key, client)
+    if holder is None:
+        warn(f"no daemon holds the bridge {MAIN!r} now; it is done once one does")
+    if json:
+        document({"asked_for": count, "holder": holder})
+    elif count:
+        say(f"{count} active key(s) will be initialized again, by the daemon.")
+    else:
+        say("There is no active key to initialize.")
+
+
+async def _wish(wanted: ForDatabase, key: str | None, client: str | None) -> tuple[int, str | None]:
+    async with database(wanted.database_url) as engine:
+        people = People(engine)
+        found = None if key is None else await people.find_key(key)
+        if found and not found.is_active:
+            raise Trouble(f"key {found.id} is disabled: bridgetender keys enable {found.id}")
+        whose = None if client is None else await people.find_client(client)
+        count = await people.wish(key_id=found.id if found else None, client_id=whose)
+        bridges = {bridge.bridge: bridge for bridge in await Status(engine, MAIN).bridges()}
+    return count, bridges[MAIN].holder if MAIN in bridges else None

@@ -1,0 +1,148 @@
+"""`status`: is everything well, and if not, what is not and why."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import typer
+
+from daemon.cli.exits import Code
+from daemon.cli.output import Json, document, say, short, table
+from daemon.cli.parts import command_app
+from daemon.cli.reach import ForDatabase, database, settings
+from daemon.clock import SystemClock
+from daemon.settings import MAIN
+from daemon.store.status import BridgeStatus, KeyStatus, Leftover, Status
+from daemon.words import relative, sentence
+from reconciler.model import SETTLED, Instant, Phase, Reason, Verified
+
+app = command_app()
+_HEADINGS = ("Key", "Client", "Exchange", "Phase", "Next try", "Verified", "Reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that is known, and what it amounts to."""
+
+    keys: Sequence[KeyStatus]
+    leftovers: Sequence[Leftover]
+    bridge: BridgeStatus | None
+
+    @property
+    def active(self) -> Sequence[KeyStatus]:
+        return [key for key in self.keys if key.phase != "inactive"]
+
+    @property
+    def not_live(self) -> Sequence[KeyStatus]:
+        return [key for key in self.active if key.phase != Phase.LIVE]
+
+    def code(self) -> Code:
+        if not (self.active or self.leftovers):
+            return Code.OK
+        phases = {key.phase for key in self.active} | {left.phase for left in self.leftovers}
+        kept = self.bridge is not None and self.bridge.holder is not None and self.bridge.up
+        if not kept or phases - SETTLED:
+            return Code.UNSETTLED
+        return Code.NOT_LIVE if self.not_live or self.leftovers else Code.OK
+
+    def summary(self) -> str:
+        code, count = self.code(), len(self.active)
+        if code is Code.OK:
+            return f"All is well: {count} of {count} active keys are live."
+        start = "Not settled yet" if code is Code.UNSETTLED else "Settled, but not all is live"
+        return f"{start}: {'; '.join(self._troubles())}."
+
+    def _troubles(self) -> Iterator[str]:
+        if self.bridge is None or self.bridge.holder is None:
+            yield f"no daemon holds the bridge {MAIN!r}, so nothing is being done"
+        elif not self.bridge.up:
+            yield f"the bridge is down ({self.bridge.reason})"
+        yield f"{len(self.active) - len(self.not_live)} of {len(self.active)} active keys are live"
+        reasons = Counter((key.phase, sentence(key.reason)) for key in self.not_live)
+        for (phase, why), count in reasons.most_common():
+            yield f"{count} {phase} ({why})"
+        if self.leftovers:
+            yield f"{len(self.leftovers)} connector(s) on the bridge whose key is gone"
+
+
+@app.command()
+def status(*, json: Json = False) -> None:
+    """Say where every key stands, and why.
+
+    Exit code: 0 all live, 3 settled but not all live, 1 not settled or no daemon to settle it.
+    """
+    standing, now = anyio.run(_ask, settings(ForDatabase)), SystemClock().now()
+    if json:
+        document(_document(standing))
+    else:
+        _print(standing, now)
+    raise typer.Exit(standing.code())
+
+
+async def _ask(wanted: ForDatabase) -> Standing:
+    async with database(wanted.database_url) as engine:
+        status = Status(engine, MAIN)
+        keys, leftovers = await status.keys(), await status.leftovers()
+        bridges = {bridge.bridge: bridge for bridge in await status.bridges()}
+    return Standing(keys, leftovers, bridges.get(MAIN))
+
+
+def _print(standing: Standing, now: Instant) -> None:
+    say(standing.summary())
+    say(_of_bridge(standing.bridge, now))
+    if standing.keys:
+        table(_HEADINGS, [_cells(key, now) for key in standing.keys])
+    if standing.leftovers:
+        rows = [
+            (left.account, left.connector, left.phase, sentence(left.reason, left.message))
+            for left in standing.leftovers
+        ]
+        table(("Account", "Connector without a key", "Phase", "Reason"), rows)
+
+
+def _of_bridge(bridge: BridgeStatus | None, now: Instant) -> str:
+    if bridge is None or bridge.since is None:
+        return f"Bridge {MAIN!r}: no daemon has looked at it yet."
+    since = relative(bridge.since, now).removesuffix(" ago")
+    state = f"up for {since}" if bridge.up else f"down for {since}: {bridge.reason}"
+    return f"Bridge {bridge.bridge!r}: {state}; held by {bridge.holder or 'nobody'}."
+
+
+def _cells(key: KeyStatus, now: Instant) -> tuple[str, ...]:
+    live, inactive = key.phase == Phase.LIVE, key.phase == "inactive"
+    plain = live and key.reason == Reason.APPLIED and not key.message
+    return (
+        *(short(key.key_id), key.client, key.exchange + (" (testnet)" if key.is_testnet else "")),
+        key.phase,
+        "" if live or inactive else relative(key.due_at, now),
+        "" if inactive else _verified(key, now),
+        "" if plain else sentence(key.reason, key.message),
+    )
+
+
+def _verified(key: KeyStatus, now: Instant) -> str:
+    """Say whether it is proven, and when it last was."""
+    proven = relative(key.verified_at, now)
+    match key.verified:
+        case Verified.FAILED:
+            return f"no, last {proven}" if proven else "no"
+        case _:
+            return proven or "not yet"
+
+
+def _document(standing: Standing) -> dict[str, Any]:
+    return {
+        "summary": standing.summary(),
+        "settled": standing.code() is not Code.UNSETTLED,
+        "all_live": standing.code() is Code.OK,
+        "bridge": standing.bridge,
+        "keys": [_in_words(key) for key in standing.keys],
+        "leftovers": [_in_words(left) for left in standing.leftovers],
+    }
+
+
+def _in_words(row: KeyStatus | Leftover) -> dict[str, Any]:
+    fields = {name: getattr(row, name) for name in type(row).__slots__}
+    return fields | {"words": sentence(row.reason, row.message)}

@@ -1,0 +1,105 @@
+"""Phases and reasons in plain words: what a person reads instead of a code, and what to do."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
+from reconciler.model import Instant, Reason
+
+_SENTENCES: Mapping[str, str] = MappingProxyType(
+    {
+        Reason.NEW: "the key is new",
+        Reason.CHANGED: "the stored key has changed",
+        Reason.LOST: "the bridge has lost the connector",
+        Reason.REPLACED: "somebody else replaced the connector on the bridge",
+        Reason.REINITIALIZE: "somebody asked for it to be initialized again",
+        Reason.RESUMED: "its client is no longer paused",
+        Reason.APPLIED: "the bridge has these credentials",
+        Reason.ADOPTED: "it was on the bridge already",
+        Reason.REFUSED: "the exchange refuses these credentials",
+        Reason.UNSUPPORTED: "the bridge does not support this",
+        Reason.UNDECRYPTABLE: "the encryption key does not read this row",
+        Reason.BRIDGE_UNAVAILABLE: "the bridge is out of reach",
+        Reason.EXCHANGE_AWAY: "the exchange is out of reach",
+        Reason.THROTTLED: "we were told to wait: too many requests",
+        Reason.UNCLEAR: "the bridge gave no clear answer",
+        Reason.SLOT_TAKEN: "a newer key of the same client has this place",
+        Reason.ACCOUNT_TAKEN: "another client has the account of this name",
+        Reason.CREDENTIALS_TAKEN: "another client has the same credentials",
+        Reason.PAUSED: "its client is paused",
+        Reason.ORPHAN: "its key is gone",
+        Reason.REMOVAL_UNSUPPORTED: "the bridge cannot remove connectors",
+        "disabled": "the key is disabled",
+        "suspended": "its client is suspended",
+    }
+)
+
+_WAIT = "wait: it is tried again by itself"
+_CURES: Mapping[str, str] = MappingProxyType(
+    {
+        Reason.NEW: _WAIT,
+        Reason.CHANGED: _WAIT,
+        Reason.LOST: _WAIT,
+        Reason.REPLACED: "find out who else adds connectors to this bridge; ours is put back",
+        Reason.REINITIALIZE: _WAIT,
+        Reason.RESUMED: _WAIT,
+        Reason.APPLIED: "nothing",
+        Reason.ADOPTED: "nothing",
+        Reason.REFUSED: (
+            "compare key, secret, passphrase, permissions and the exchange's address allowlist;"
+            " then store the key anew, or if the exchange was at fault: bridgetender reinit --key"
+        ),
+        Reason.UNSUPPORTED: (
+            "check the exchange's name, and whether this bridge has that exchange or its testnet;"
+            " delete the key and add it under the right name"
+        ),
+        Reason.UNDECRYPTABLE: (
+            "put the ENCRYPTION_KEY it was stored with behind the present one, or store it anew"
+        ),
+        Reason.BRIDGE_UNAVAILABLE: "see that the bridge runs and that TRADING_BRIDGE_URL is right",
+        Reason.EXCHANGE_AWAY: "look at the exchange's status page; it is tried again by itself",
+        Reason.THROTTLED: _WAIT,
+        Reason.UNCLEAR: "look at the bridge's log; it is tried again by itself",
+        Reason.SLOT_TAKEN: "disable or delete one of the two keys",
+        Reason.ACCOUNT_TAKEN: "give one of the two clients an account name of its own",
+        Reason.CREDENTIALS_TAKEN: "find out whose they are and delete the key of the other client",
+        Reason.PAUSED: "set the client's status to ACTIVE if it should trade",
+        Reason.ORPHAN: _WAIT,
+        Reason.REMOVAL_UNSUPPORTED: "revoke the key at the exchange, or restart the bridge",
+        "disabled": "bridgetender keys enable",
+        "suspended": "set the client's status to ACTIVE if it should trade",
+    }
+)
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def sentence(reason: str, message: str = "") -> str:
+    """Return *reason* in words, and what was said about it."""
+    words = _SENTENCES.get(reason, reason)
+    return f"{words}: {message}" if message else words
+
+
+def cure(reason: str) -> str:
+    """Return what a person can do about *reason*."""
+    return _CURES.get(reason, "see 'bridgetender status'")
+
+
+def relative(when: Instant | None, now: Instant) -> str:
+    """Say how far *when* is from *now*, roughly.
+
+    >>> from datetime import UTC, datetime
+    >>> relative(datetime(2030, 1, 1, 0, 0, 12, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
+    'in 12 s'
+    """
+    if when is None:
+        return ""
+    if when >= now:
+        return f"in {span(when - now)}" if when - now >= timedelta(seconds=1) else "now"
+    return f"{span(now - when)} ago"
+
+
+def span(length: timedelta) -> str:
+    """Return *length* in its largest whole unit, rounded up where it is small."""
+    seconds = round(length.total_seconds())
+    size, unit = next(((s, u) for s, u in _STEPS if seconds >= 2 * s), _STEPS[-1])
+    return f"{max(seconds // size, 0)} {unit}"

@@ -1,0 +1,42 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from daemon.words import cure, relative, sentence
+from reconciler.model import Reason
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("reason", [*Reason, "disabled", "suspended"])
+def test_every_reason_has_a_sentence_of_its_own_and_a_cure(reason: str) -> None:
+    assert sentence(reason) != reason
+    assert " " in sentence(reason)
+    assert "bridgetender status" not in cure(reason)
+    others = {sentence(other) for other in Reason if other != reason}
+    assert sentence(reason) not in others
+
+
+def test_the_message_follows_the_sentence() -> None:
+    words = "the exchange refuses these credentials"
+    assert sentence("refused") == words
+    assert sentence("refused", "-2015") == f"{words}: -2015"
+
+
+def test_a_reason_of_a_later_version_is_shown_as_it_is() -> None:
+    assert sentence("moonstruck") == "moonstruck"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        *((0.0, "now"), (0.4, "now"), (12, "in 12 s"), (119, "in 119 s"), (240, "in 4 min")),
+        *((21_600, "in 6 h"), (259_200, "in 3 d"), (-12, "12 s ago"), (-86_400, "24 h ago")),
+    ],
+)
+def test_times_are_said_from_now(seconds: float, words: str) -> None:
+    assert relative(NOW + timedelta(seconds=seconds), NOW) == words
+
+
+def test_no_time_is_no_words() -> None:
+    assert relative(None, NOW) == ""
