@@ -8,9 +8,9 @@ import anyio
 from reconciler.backoff import Draw
 from reconciler.bell import Bell
 from reconciler.lookout import Lookout
-from reconciler.model import ClientId, Lease, Record, Slot
+from reconciler.model import Lease, Record, Slot
 from reconciler.pacing import Breaker
-from reconciler.ports import Bridge, Clock, Keys, Leases, Ledger, Meter, Vault
+from reconciler.ports import Bridge, Clients, Clock, Keys, Leases, Ledger, Meter, Vault
 from reconciler.records import Scribe
 from reconciler.rules import Rules
 
@@ -51,7 +51,7 @@ class Desk:
     idle: Bell = field(default_factory=Bell)
     busy: set[Slot] = field(default_factory=set)
     moved: set[Slot] = field(default_factory=set)
-    _again: dict[Slot, ClientId] = field(default_factory=dict)
+    _again: dict[Slot, Clients] = field(default_factory=dict)
 
     def scribe(self) -> Scribe:
         ports = self.ports
@@ -59,22 +59,30 @@ class Desk:
 
     def free(self, records: Iterable[Record]) -> list[Record]:
         """Return the records that a pass may write; it looks at the others again afterwards."""
-        free = []
-        for record in records:
-            if record.slot in self.busy:
-                self._again[record.slot] = record.client_id
-            elif record.slot in self.moved:
-                self.lookout.look(frozenset({record.client_id}))
-            else:
-                free.append(record)
-        return free
+        return [r for r in records if not self.defers(r.slot, frozenset({r.client_id}))]
 
-    def done_with(self, slot: Slot) -> None:
+    def defers(self, slot: Slot, clients: Clients) -> bool:
+        """Tell whether a pass must leave *slot* alone; it then looks at *clients* afterwards."""
+        if slot in self.busy:
+            self.afterwards(slot, clients)
+        elif slot in self.moved:
+            self.lookout.look(clients)
+        else:
+            return False
+        return True
+
+    def afterwards(self, slot: Slot, clients: Clients) -> None:
+        """Look at *clients*' slots once this one is handed back; None means everybody's."""
+        if self._again.setdefault(slot, clients) is not None:
+            self._again[slot] = clients
+
+    def done_with(self, slot: Slot, *, moved: bool) -> None:
         """Hand a slot back: its outcome is written."""
         self.busy.discard(slot)
-        self.moved.add(slot)
-        if client := self._again.pop(slot, None):
-            self.lookout.look(frozenset({client}))
+        if moved:
+            self.moved.add(slot)
+        if slot in self._again:
+            self.lookout.look(self._again.pop(slot))
         self.work.ring()
         if not self.busy:
             self.idle.ring()

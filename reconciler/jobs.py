@@ -27,6 +27,11 @@ class Ended:
     record: Record
     attempt: Attempt | None = None
 
+    @property
+    def moved(self) -> bool:
+        """Tell whether more than its due time changed."""
+        return self.attempt is not None or self.record.phase is not self.before.phase
+
 
 class Preparer:
     """Reads the keys as they are now, opens them, and writes the intent to send them."""
@@ -54,7 +59,7 @@ class Preparer:
 
     def _postponed(self, record: Record) -> Ended:
         """The key is no longer what the record says: the next pass says what to do."""
-        self._desk.lookout.within(0)
+        self._desk.afterwards(record.slot, None)
         return Ended(record, self._desk.scribe().postponed(record))
 
     def _opened(self, record: Record, sealed: SealedKey) -> Job | Ended:

@@ -29,8 +29,6 @@ class Event(StrEnum):
 
 _PLANNED = {
     Event.INITIALIZE: Phase.PENDING,
-    Event.CONFIRM: Phase.LIVE,
-    Event.ADOPT: Phase.LIVE,
     Event.PARK: Phase.PARKED,
     Event.REMOVE: Phase.REMOVING,
     Event.FORGET: Phase.REMOVED,
@@ -51,11 +49,12 @@ _REMOVAL = {
 }
 
 TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = {
-    Phase.PENDING: _PLANNED | _WAITING,
-    Phase.RETRYING: _PLANNED | _WAITING,
+    Phase.PENDING: _PLANNED | _WAITING | {Event.CONFIRM: Phase.LIVE, Event.ADOPT: Phase.LIVE},
+    Phase.RETRYING: _PLANNED | _WAITING | {Event.CONFIRM: Phase.LIVE},
     Phase.INITIALIZING: _PLANNED
     | _WAITING
     | {
+        Event.CONFIRM: Phase.LIVE,
         Event.DONE: Phase.LIVE,
         Event.DOUBT: Phase.RETRYING,
         Event.REFUSE: Phase.PARKED,

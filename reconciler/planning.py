@@ -23,7 +23,7 @@ class Planner:
         self._desk = desk
         self._ports = desk.ports
         self._bridge = desk.lease.bridge
-        self._doubted: frozenset[Slot] = frozenset()
+        self._missed: frozenset[Slot] = frozenset()
         self._reported: tuple[bool, str] | None = None
 
     async def run(self) -> None:
@@ -90,6 +90,8 @@ class Planner:
             if step is not None:
                 steps[type(step).__name__.lower()] += 1
                 records.append(scribe.planned(case.slot, case.record, step))
+            elif case.want is None:  # its key goes while it is attempted: then it is to go too
+                self._desk.defers(case.slot, None)
         if steps:
             log.info("planned", bridge=self._bridge, **steps)
         return records
@@ -100,7 +102,7 @@ class Planner:
         if seen is None:
             return Absence.UNKNOWN
         rebooted = self._desk.boot_id is not None and seen.boot_id not in (None, self._desk.boot_id)
-        believed = rebooted or case.slot in self._doubted
+        believed = rebooted or case.slot in self._missed
         return Absence.BELIEVED if believed else Absence.DOUBTED
 
     async def _write(self, records: list[Record]) -> None:
@@ -116,10 +118,11 @@ class Planner:
             wait = self._desk.breaker.next_probe(self._ports.draw)
         else:
             now = self._ports.clock.now()
-            doubted = (c for c in cases if self._sight(c, seen) is Absence.DOUBTED)
-            self._doubted = frozenset(c.slot for c in doubted if _belief_matters(c, now))
+            missed = [c for c in cases if c.seen is None and _belief_matters(c, now)]
+            doubted = any(self._sight(c, seen) is Absence.DOUBTED for c in missed)
+            self._missed = frozenset(c.slot for c in missed)
             self._desk.boot_id = seen.boot_id
-            wait = rules.second_look if self._doubted else rules.resync
+            wait = rules.second_look if doubted else rules.resync
         lookout.within(spread(wait, rules.jitter, self._ports.draw).total_seconds())
 
 

@@ -117,6 +117,8 @@ class Scribe:
         """Return *record* due later: it is for the next pass to say what it needs, if anything."""
         if record.phase in SETTLED:
             return self._due(record, self._until_recheck(record.reason))
+        if record.phase is Phase.INITIALIZING:  # whoever was at it is so no more
+            record = self._move(record, Event.WAIT, Reason.UNCLEAR)
         return self._due(record, self.rules.second_look)
 
     def attempted(self, record: Record, outcome: Outcome) -> Record:

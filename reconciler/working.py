@@ -163,7 +163,7 @@ class Worker:
 
     def _hand_back(self, batch: Iterable[Ended]) -> None:
         for ended in batch:
-            self._desk.done_with(ended.record.slot)
+            self._desk.done_with(ended.record.slot, moved=ended.moved)
             self._tell_convergence(ended)
             _tell(ended)
 

@@ -543,6 +543,13 @@ class Hangs:
 
 
 @dataclass(frozen=True, slots=True)
+class Dawdles:
+    """It is done, slowly."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lies:
     """It says success and did nothing."""
 
@@ -562,7 +569,7 @@ class Lacks:
     keeps: int = 0
 
 
-Fault = Raises | HappensBut | Hangs | Lies | Waits | Lacks
+Fault = Raises | HappensBut | Hangs | Dawdles | Lies | Waits | Lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -696,7 +703,7 @@ class FakeBridge:
             case Hangs(seconds, happens=False):
                 await anyio.sleep(seconds)
                 raise Unclear("read timeout")
-            case Hangs(seconds):
+            case Hangs(seconds) | Dawdles(seconds):
                 await anyio.sleep(seconds)
             case Waits(begun, until):
                 begun.set()

@@ -13,12 +13,13 @@ import typer
 from daemon.bridges.line import BadBridgeUrl
 from daemon.cli.exits import Code, Trouble
 from daemon.cli.output import Json, on_terminal
+from daemon.cli.parts import command_app
 from daemon.cli.theatre import Lines, Screen
 from daemon.embedded.demo import Audience, GaveUp, Play, Report, playing
 from daemon.embedded.errors import EmbeddedError
 from reconciler.verdicts import StoreError
 
-app = typer.Typer()
+app = command_app()
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

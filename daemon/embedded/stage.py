@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.embedded.children import Child, clean_environment
 from daemon.embedded.errors import EmbeddedError, last_words
 from daemon.embedded.postgres import Server, embedded_postgres
+from daemon.embedded.users import may, server_user
 from daemon.store import schema
 from daemon.store.engine import dispose, make_engine
 from daemon.vault import new_key
@@ -118,7 +119,8 @@ async def staged(directory: Path, *, concurrency: int = 32) -> AsyncIterator[Sta
     """
     (directory / "logs").mkdir(mode=0o700)
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(embedded_postgres(directory / "postgres"))
+        home = stack.enter_context(_postgres_home(directory))
+        server = await stack.enter_async_context(embedded_postgres(home))
         engine = make_engine(server.url())
         stack.push_async_callback(dispose, engine)
         await schema.migrate(engine)
@@ -141,7 +143,7 @@ def scratch(below: Path | None, prefix: str) -> Iterator[Path]:
     """
     if below is not None:
         below.mkdir(parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=below))
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=below)).absolute()
     directory.chmod(0o711)
     failed = False
     try:
@@ -152,6 +154,17 @@ def scratch(below: Path | None, prefix: str) -> Iterator[Path]:
     finally:
         if not failed:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _postgres_home(directory: Path) -> Iterator[Path]:
+    """Yield a place for PostgreSQL: below *directory*, or where root's stand-in may enter."""
+    user = server_user()
+    if user is None or all(may(user, "-x", step) for step in (directory, *directory.parents)):
+        yield directory / "postgres"
+        return
+    with scratch(None, "bridgetender-postgres-") as elsewhere:
+        yield elsewhere / "postgres"
 
 
 @contextmanager

@@ -1,0 +1,814 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from reconciler.model import KeyId, Phase, Reason, Slot, Verified
+from reconciler.rules import Rules
+from reconciler.verdicts import Refused, Throttled, Unavailable, Unclear
+from tests.fakes import (
+    Dawdles,
+    HappensBut,
+    Lacks,
+    Lies,
+    Raises,
+    Waits,
+    fingerprint_of,
+)
+from tests.reconciler.house import CALM, DAY, HOUR, House, story
+
+pytestmark = pytest.mark.anyio
+
+
+async def acme(house: House, *exchanges: str) -> None:
+    client = await house.world.add_client("Acme")
+    for exchange in exchanges or ("binance",):
+        await house.world.add_key(client, exchange, api_key=f"{exchange}-1")
+
+
+async def key_of(house: House, exchange: str = "binance") -> KeyId:
+    return next(key for key, row in house.world.keys.items() if row.exchange == exchange)
+
+
+async def many(house: House, count: int, name: str = "c") -> None:
+    for number in range(count):
+        client = await house.world.add_client(f"{name}{number}")
+        await house.world.add_key(client, "binance")
+
+
+# -- convergence -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [House, story])
+async def test_from_nothing_every_key_becomes_live_by_one_call_each(
+    make: Callable[..., House],
+) -> None:
+    house = make()
+    await many(house, 40)
+
+    async with house.running():
+        await house.at_rest(within=5)
+        await anyio.sleep(2 * HOUR)
+
+    assert house.bridge.changes() == 40
+    assert len(house.meter.convergences) == 40
+    assert house.strays == []
+
+
+async def test_an_hour_of_idleness_writes_nothing_but_verifications() -> None:
+    house = House()
+    await many(house, 10)
+    async with house.running():
+        await house.at_rest()
+        await anyio.sleep(60)
+        house.tables.writes.clear()
+        house.bridge.calls.clear()
+
+        await anyio.sleep(HOUR)
+
+        assert house.bridge.changes() == 0
+        assert house.bridge.count("verify") == 10 * 4
+        assert 100 <= house.bridge.count("observe") <= 140
+        assert set(house.tables.writes) == {"settle"}
+        assert len(house.tables.writes) <= 10 * 4
+
+
+async def test_a_hint_makes_a_new_key_live_at_once() -> None:
+    house = House()
+    async with house.running():
+        await anyio.sleep(100)
+        client = await house.world.add_client("Acme")
+        await house.world.add_key(client, "binance")
+        house.loop.look(frozenset({client}))
+
+        assert await house.at_rest() < 1
+
+
+async def test_without_a_hint_a_new_key_is_live_after_the_next_look() -> None:
+    house = House()
+    async with house.running():
+        await anyio.sleep(100)
+        await acme(house)
+
+        assert await house.at_rest() < 35
+
+
+async def test_a_rotated_key_replaces_what_is_there() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        await house.world.rotate_key(await key_of(house), "binance-2")
+        await house.at_rest()
+
+    assert house.there() == {house.slot(): "binance-2"}
+    assert house.bridge.count("remove") == 0
+
+
+async def test_a_row_encrypted_anew_is_acknowledged_without_a_call() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        house.bridge.calls.clear()
+        key = await key_of(house)
+        await house.world.reencrypt_key(key)
+        await anyio.sleep(100)
+
+        assert house.record().digest == house.world.keys[key].digest
+        assert house.bridge.count("initialize", "verify") == 0
+
+
+async def test_a_disabled_key_is_removed_soon_after_a_hint() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        key = await key_of(house)
+        await house.world.set_key_active(key, active=False)
+        house.loop.look(frozenset(house.world.clients))
+
+        assert await house.at_rest() < 3
+    assert house.there() == {}
+
+
+async def test_a_client_is_paused_resumed_and_suspended() -> None:
+    house = House()
+    await acme(house, "binance", "kraken")
+    (client,) = house.world.clients
+    async with house.running():
+        await house.at_rest()
+        await house.world.set_client_status(client, "PAUSED")
+        await house.world.add_key(client, "okx")
+        await anyio.sleep(HOUR)
+        assert set(house.there().values()) == {"binance-1", "kraken-1"}
+        assert house.record("okx").reason is Reason.PAUSED
+
+        await house.world.set_client_status(client, "ACTIVE")
+        await house.at_rest()
+        assert len(house.there()) == 3
+
+        await house.world.set_client_status(client, "SUSPENDED")
+        await house.at_rest()
+    assert house.there() == {}
+    assert house.tables.records == {}
+
+
+async def test_a_renamed_client_moves_to_another_account() -> None:
+    house = House()
+    await acme(house)
+    (client,) = house.world.clients
+    async with house.running():
+        await house.at_rest()
+        await house.world.rename_client(client, "Blue Sky")
+        await house.at_rest()
+
+    assert house.there() == {house.slot(account="client_blue_sky"): "binance-1"}
+    assert house.strays == []
+
+
+async def test_a_wish_is_granted_once() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        await house.world.wish(await key_of(house))
+        await anyio.sleep(HOUR)
+
+    assert house.bridge.count("initialize") == 2
+    assert house.world.wishes == set()
+
+
+async def test_what_was_there_before_is_adopted_without_being_added() -> None:
+    house = story()
+    await acme(house)
+    house.bridge.install(house.slot(), "binance-1")
+    async with house.running():
+        await anyio.sleep(HOUR)
+
+    assert house.record().reason is Reason.ADOPTED
+    assert house.bridge.count("initialize") == 0
+
+
+async def test_what_is_none_of_ours_is_counted_and_never_touched() -> None:
+    house = House()
+    await acme(house)
+    stranger = house.slot("kraken", "master_account")
+    house.bridge.install(stranger, "somebody's")
+    async with house.running():
+        await anyio.sleep(HOUR)
+
+    assert house.there()[stranger] == "somebody's"
+    assert house.meter.unmanaged_counts[-1] == 1
+    assert {call.slot for call in house.bridge.calls} == {None, house.slot()}
+
+
+async def test_on_a_bridge_that_cannot_remove_an_orphan_is_said_to_be_unremovable() -> None:
+    house = story(CALM)
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        await house.world.delete_key(await key_of(house))
+        await anyio.sleep(25 * HOUR)
+        assert house.record().phase is Phase.UNREMOVABLE
+        assert house.bridge.count("remove") <= 3
+
+        house.bridge.restart()
+        await anyio.sleep(700)
+        assert house.tables.records == {}
+
+
+# -- conflicts ---------------------------------------------------------------------------------
+
+
+async def test_credentials_of_another_client_are_not_sent() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        other = await house.world.add_client("Blue")
+        await house.world.add_key(other, "binance", api_key="binance-1")
+        await anyio.sleep(HOUR)
+
+        there = house.record(account="client_blue")
+        assert (there.phase, there.reason) == (Phase.CONFLICT, Reason.CREDENTIALS_TAKEN)
+        assert house.bridge.count("initialize", slot=there.slot) == 0
+
+        await house.world.delete_client(next(iter(house.world.clients)))
+        await house.at_rest(within=400)
+    assert house.there() == {there.slot: "binance-1"}
+
+
+async def test_a_client_whose_account_is_another_ones_has_nothing_sent() -> None:
+    house = House()
+    await acme(house)
+    other = await house.world.add_client("ACME")
+    await house.world.add_key(other, "kraken")
+    async with house.running():
+        await anyio.sleep(HOUR)
+        assert house.there() == {house.slot(): "binance-1"}
+
+        await house.world.delete_client(next(iter(house.world.clients)))
+        await anyio.sleep(40)
+        await house.at_rest()
+    assert set(house.there()) == {house.slot("kraken")}
+    assert house.strays == []
+
+
+# -- the bridge fails --------------------------------------------------------------------------
+
+
+async def test_an_hour_without_a_bridge_is_made_good_soon_after_and_costs_few_calls() -> None:
+    house = House()
+    await many(house, 50)
+    house.bridge.down = True
+    async with house.running():
+        await anyio.sleep(HOUR)
+        assert house.bridge.count("initialize") == 0
+        assert house.bridge.count("observe") < 150
+        assert house.meter.up[-1] == (False, "connection refused")
+        assert house.tables.reports == [(False, "connection refused")]
+
+        house.bridge.down = False
+        assert await house.at_rest(within=40) <= 31
+    assert house.bridge.changes() == 50
+
+
+async def test_a_bridge_that_goes_down_in_the_middle_is_not_hammered() -> None:
+    house = House()
+    async with house.running():
+        await anyio.sleep(10)
+        house.bridge.down = True
+        await many(house, 200)
+        house.loop.look(None)
+        await anyio.sleep(HOUR)
+        assert house.bridge.count("initialize") <= Rules().concurrency
+
+        house.bridge.down = False
+        assert await house.at_rest(within=60) <= 32
+
+
+@pytest.mark.parametrize("keys", [1, 100])
+async def test_a_bridge_that_lists_and_adds_nothing_is_not_hammered(keys: int) -> None:
+    house = House()
+    await many(house, keys)
+    house.bridge.always("initialize", Raises(Unavailable("503")))
+    async with house.running():
+        await anyio.sleep(HOUR)
+        assert house.bridge.count("initialize") <= Rules().concurrency + 150
+
+        house.bridge.heal()
+        await house.at_rest(within=330)
+
+
+async def test_one_slot_that_the_bridge_never_serves_holds_up_no_other_and_is_not_hammered() -> (
+    None
+):
+    house = House()
+    await many(house, 20)
+    never = house.slot(account="client_c7")
+    house.bridge.always("initialize", Raises(Unavailable("503")), never)
+    async with house.running():
+        await anyio.sleep(2 * HOUR)
+
+        assert house.bridge.count("initialize", slot=never) <= 2 * 12 + 20
+        assert house.bridge.count("initialize") - house.bridge.count("initialize", slot=never) == 19
+        assert house.bridge.count("verify") >= 19 * 8
+
+
+@pytest.mark.parametrize("make", [House, story])
+async def test_after_a_restart_of_the_bridge_all_is_live_again(make: Callable[..., House]) -> None:
+    house = make()
+    await many(house, 50)
+    async with house.running():
+        await house.at_rest()
+        await anyio.sleep(HOUR)
+        house.bridge.restart()
+
+        assert await house.at_rest() < 36
+    assert house.bridge.changes() == 100
+
+
+async def test_a_bridge_that_forgets_again_and_again_is_filled_ever_more_rarely() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        for _ in range(4 * 180):
+            house.bridge.restart()
+            await anyio.sleep(20)
+
+    assert house.bridge.count("initialize") < 150
+
+
+async def test_one_short_listing_changes_nothing() -> None:
+    house = House()
+    await many(house, 20)
+    async with house.running():
+        await house.at_rest()
+        for lacks in (Lacks(), Lacks(keeps=2)):
+            house.bridge.script("observe", lacks)
+            await anyio.sleep(100)
+
+    assert house.bridge.changes() == 20
+
+
+async def test_a_success_that_was_a_lie_is_found_out() -> None:
+    house = House()
+    await acme(house)
+    house.bridge.script("initialize", Lies())
+    async with house.running():
+        assert await house.at_rest() < 10
+
+
+async def test_an_unclear_attempt_that_happened_is_settled_by_the_listing() -> None:
+    house = House()
+    await acme(house)
+    house.bridge.script("initialize", HappensBut())
+    slow = replace(house.rules.backoff, first=timedelta(seconds=60))
+    house.rules = replace(house.rules, backoff=slow)
+    house.loop = house.replica(house.store.leases)
+    async with house.running():
+        assert await house.at_rest() < 3
+        await anyio.sleep(HOUR)
+
+    assert house.bridge.count("initialize") == 1
+    assert house.record().verified is Verified.OK
+
+
+async def test_an_unclear_attempt_is_made_again_with_backoff_where_nothing_can_settle_it() -> None:
+    house = story()
+    await acme(house)
+    house.bridge.always("initialize", HappensBut(Unclear("500")))
+    async with house.running():
+        await anyio.sleep(HOUR)
+        assert 15 <= house.bridge.count("initialize") <= 22
+        house.bridge.heal()
+        await house.at_rest(within=320)
+
+
+async def test_another_ones_label_in_our_slot_is_replaced() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        house.bridge.install(house.slot(), "somebody's")
+        await anyio.sleep(40)
+        await house.at_rest()
+
+    assert house.there() == {house.slot(): "binance-1"}
+
+
+# -- keys fail ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [House, story])
+async def test_a_wrong_key_parks_while_others_proceed(make: Callable[..., House]) -> None:
+    house = make()
+    await acme(house, "binance", "kraken", "okx")
+    house.bridge.refused.add("kraken-1")
+    async with house.running():
+        await anyio.sleep(2)
+        phases = {c: house.record(c).phase for c in ("binance", "kraken", "okx")}
+        assert phases == {"binance": Phase.LIVE, "kraken": Phase.PARKED, "okx": Phase.LIVE}
+
+        await house.world.rotate_key(await key_of(house, "kraken"), "kraken-2")
+        await house.at_rest()
+
+
+@pytest.mark.parametrize("make", [House, story])
+async def test_a_refused_key_is_asked_about_four_times_a_day(make: Callable[..., House]) -> None:
+    house = make(rules=CALM)
+    await acme(house)
+    house.bridge.refused.add("binance-1")
+    async with house.running():
+        await anyio.sleep(10)
+        house.bridge.calls.clear()
+
+        await anyio.sleep(DAY)
+
+        asked = house.bridge.count("initialize", "verify")
+        assert 3 <= asked <= 4
+        assert house.bridge.proves == (house.bridge.count("initialize") == 0)
+
+
+async def test_a_refused_key_that_works_later_is_live_at_its_next_recheck() -> None:
+    house = House(rules=CALM)
+    await acme(house)
+    house.bridge.refused.add("binance-1")
+    async with house.running():
+        await anyio.sleep(10)
+        house.bridge.refused.clear()
+        await house.at_rest(within=7 * HOUR)
+
+
+async def test_credentials_refused_when_added_are_not_live_because_the_old_ones_are() -> None:
+    house = House(rules=CALM)
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        house.bridge.always("initialize", Raises(Refused("bad key")))
+        await house.world.rotate_key(await key_of(house), "binance-2")
+        await anyio.sleep(DAY)
+
+        assert house.there() == {house.slot(): "binance-1"}
+        assert house.record().phase is Phase.PARKED
+        assert house.bridge.count("initialize") <= 6
+
+
+async def test_a_key_that_nobody_can_decrypt_parks_and_nothing_is_sent() -> None:
+    house = House()
+    await acme(house)
+    key = await key_of(house)
+    await house.world.break_key(key)
+    async with house.running():
+        await anyio.sleep(HOUR)
+        assert house.record().reason is Reason.UNDECRYPTABLE
+        assert house.bridge.count("initialize") == 0
+        assert len(house.tables.attempts) == 1
+
+        await house.world.rotate_key(key)
+        await house.at_rest()
+
+
+async def test_what_is_parked_of_a_paused_client_is_not_looked_at_every_second() -> None:
+    house = House(rules=CALM)
+    await acme(house)
+    house.bridge.unsupported.add("binance")
+    (client,) = house.world.clients
+    async with house.running():
+        await anyio.sleep(700)
+        await house.world.set_client_status(client, "PAUSED")
+        await anyio.sleep(25 * HOUR)
+        house.tables.writes.clear()
+        await anyio.sleep(2 * HOUR)
+
+    assert len(house.tables.writes) <= 4
+
+
+async def test_a_throttled_exchange_waits_while_others_go_on() -> None:
+    house = House(rules=replace(Rules(), concurrency=1))
+    await many(house, 10)
+    client = await house.world.add_client("Acme")
+    asked = Throttled("slow down", retry_after=timedelta(minutes=10))
+    house.bridge.script("initialize", Raises(asked))
+    async with house.running():
+        await anyio.sleep(5)
+        await house.world.add_key(client, "kraken")
+        await anyio.sleep(300)
+        assert house.bridge.count("initialize") == 2
+        assert list(house.there()) == [house.slot("kraken")]
+
+        await house.at_rest(within=400)
+    calls = [c.at for c in house.bridge.calls if c.slot and c.slot.connector == "binance"]
+    assert min(calls[1:]) >= 600
+
+
+async def test_what_was_prepared_for_an_exchange_waits_too_once_it_is_throttled() -> None:
+    house = House(rules=replace(Rules(), concurrency=8))
+    await many(house, 30)
+    asked = Throttled("slow down", retry_after=timedelta(minutes=10))
+    house.bridge.script("initialize", *[Raises(asked)] * 8)
+    async with house.running():
+        await anyio.sleep(500)
+        assert house.bridge.count("initialize") == 8
+        assert {r.phase for r in house.tables.records.values()} <= {Phase.PENDING, Phase.RETRYING}
+
+        await house.at_rest(within=400)
+
+
+async def test_one_slots_surprise_stops_no_other() -> None:
+    house = House()
+    await acme(house, "binance", "kraken", "okx")
+    house.bridge.always("initialize", Raises(KeyError("api_key")), house.slot("kraken"))
+    with capture_logs() as logs:
+        async with house.running():
+            await anyio.sleep(60)
+    assert {s.connector for s in house.there()} == {"binance", "okx"}
+    assert house.record("kraken").reason is Reason.UNCLEAR
+    assert "attempt_crashed" in {entry["event"] for entry in logs}
+
+
+# -- keys change while they are being initialized ----------------------------------------------
+
+
+async def held_call(house: House) -> tuple[Waits, Slot]:
+    await acme(house)
+    held = Waits(anyio.Event(), anyio.Event())
+    house.bridge.script("initialize", held)
+    return held, house.slot()
+
+
+async def test_a_key_that_changes_meanwhile_is_initialized_again() -> None:
+    house = House()
+    held, slot = await held_call(house)
+    async with house.running():
+        await held.begun.wait()
+        await house.world.rotate_key(await key_of(house), "binance-2")
+        house.loop.look(None)
+        await anyio.sleep(20)
+        held.until.set()
+        assert await house.at_rest() < 2
+
+    assert house.there() == {slot: "binance-2"}
+
+
+async def test_a_key_that_is_deleted_meanwhile_leaves_nothing_behind() -> None:
+    house = House()
+    held, _ = await held_call(house)
+    async with house.running():
+        await held.begun.wait()
+        await house.world.delete_key(await key_of(house))
+        house.loop.look(None)
+        await anyio.sleep(20)
+        held.until.set()
+        assert await house.at_rest() < 40
+
+    assert house.there() == {}
+    assert house.tables.records == {}
+
+
+async def test_a_key_that_goes_meanwhile_is_removed_though_listings_are_slow() -> None:
+    house = House()
+    held, _ = await held_call(house)
+    house.bridge.always("observe", Dawdles(5.3))
+    async with house.running():
+        await held.begun.wait()
+        key = await key_of(house)
+        await house.world.rotate_key(key)
+        await house.world.set_key_active(key, active=False)
+        held.until.set()
+        await anyio.sleep(60)
+
+    assert house.there() == {}
+    assert house.tables.records == {}
+    assert house.bridge.count("observe") < 10
+
+
+async def test_a_request_that_lands_after_we_gave_up_is_put_right() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        key = await key_of(house)
+        await house.world.rotate_key(key, "binance-2")
+        await house.at_rest()
+        house.bridge.install(house.slot(), "binance-1")
+        await anyio.sleep(40)
+        await house.at_rest()
+
+    assert house.there() == {house.slot(): "binance-2"}
+
+
+# -- leases ------------------------------------------------------------------------------------
+
+
+async def test_who_loses_the_lease_sends_and_writes_nothing_more() -> None:
+    house = House()
+    held, _ = await held_call(house)
+    async with house.running():
+        await held.begun.wait()
+        await house.store.expire(house.bridge.name)
+        assert await house.store.rival.acquire(house.bridge.name)
+        house.tables.writes.clear()
+        calls = len(house.bridge.calls)
+        held.until.set()
+        await acme(house, "kraken")
+        house.loop.look(None)
+        await anyio.sleep(10)
+
+        assert house.tables.writes == []
+        assert {call.action for call in house.bridge.calls[calls:]} <= {"observe", "verify"}
+        assert house.meter.held[-1] is False
+
+
+async def test_a_lease_outlives_a_store_that_is_away_for_less_than_its_term() -> None:
+    house = House()
+    async with house.running():
+        await anyio.sleep(9)
+        house.tables.away = True
+        await anyio.sleep(9)
+        house.tables.away = False
+        await anyio.sleep(60)
+
+    assert house.tables.leases[house.bridge.name].epoch == 1
+
+
+async def test_who_cannot_renew_stops_before_the_lease_ends() -> None:
+    house = House()
+    await many(house, 3)
+    async with house.running():
+        await house.at_rest()
+        house.tables.away = True
+        await anyio.sleep(15)
+        calls = len(house.bridge.calls)
+        await anyio.sleep(HOUR)
+        assert len(house.bridge.calls) == calls
+
+        house.tables.away = False
+        await many(house, 3, "d")
+        await house.at_rest()
+
+
+async def test_another_replica_takes_over_when_the_holder_dies() -> None:
+    house = House()
+    held, slot = await held_call(house)
+    successor = house.replica(house.store.rival)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(house.loop.run, anyio.Event())
+        await held.begun.wait()
+        tasks.cancel_scope.cancel()
+    await house.store.rival.acquire(house.bridge.name)
+    house.tables.leases[house.bridge.name].ends = house.clock.now() + timedelta(seconds=15)
+    assert house.record().phase is Phase.INITIALIZING
+
+    async with house.running(successor):
+        seconds = await house.at_rest()
+
+    assert 15 <= seconds <= 21
+    assert house.bridge.count("initialize", slot=slot) == 2
+
+
+async def test_a_dead_holders_intent_for_a_key_that_changed_waits_until_it_is_over() -> None:
+    house = House()
+    await held_call(house)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(house.loop.run, anyio.Event())
+        await anyio.sleep(1)
+        tasks.cancel_scope.cancel()
+    await house.world.rotate_key(await key_of(house), "binance-2")
+
+    async with house.running(house.replica(house.store.rival)):
+        await anyio.sleep(70)
+        assert house.bridge.count("initialize") == 1
+        await house.at_rest()
+    assert house.there() == {house.slot(): "binance-2"}
+
+
+async def test_a_dead_holders_intent_for_a_key_that_is_gone_leaves_nothing_behind() -> None:
+    house = House()
+    await held_call(house)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(house.loop.run, anyio.Event())
+        await anyio.sleep(1)
+        tasks.cancel_scope.cancel()
+    await house.world.delete_key(await key_of(house))
+
+    async with house.running(house.replica(house.store.rival)):
+        await anyio.sleep(100)
+        assert house.tables.records == {}
+
+
+async def test_of_two_replicas_one_works() -> None:
+    house = House()
+    await many(house, 20)
+    async with house.running(), house.running(house.replica(house.store.rival)):
+        await house.at_rest()
+        await anyio.sleep(HOUR)
+
+    assert house.bridge.changes() == 20
+    assert house.tables.leases[house.bridge.name].epoch == 1
+
+
+# -- the store fails, the loop stops -----------------------------------------------------------
+
+
+async def test_a_store_that_is_away_for_a_moment_costs_nothing() -> None:
+    house = House()
+    await many(house, 10)
+    async with house.running():
+        house.tables.away = True
+        await anyio.sleep(6)
+        house.tables.away = False
+        await house.at_rest()
+        house.tables.away = True
+        await anyio.sleep(6)
+        house.tables.away = False
+        await many(house, 3, "d")
+        await house.at_rest(within=40)
+
+    assert house.bridge.changes() == 13
+    assert house.tables.leases[house.bridge.name].epoch == 1
+
+
+async def test_outcomes_wait_for_the_store() -> None:
+    house = House()
+    held, _ = await held_call(house)
+    async with house.running():
+        await held.begun.wait()
+        house.tables.away = True
+        held.until.set()
+        await anyio.sleep(5)
+        house.tables.away = False
+        await house.at_rest(within=3)
+
+    assert house.bridge.changes() == 1
+
+
+async def test_writes_whose_answer_was_lost_do_no_harm() -> None:
+    house = House()
+    await many(house, 5)
+    house.tables.loses_answers = 20
+    async with house.running():
+        await house.at_rest(within=200)
+        house.tables.loses_answers = 3
+        house.bridge.restart()
+        await anyio.sleep(40)
+        await house.at_rest(within=200)
+
+    assert house.strays == []
+
+
+async def test_a_stop_ends_what_is_under_way_and_gives_the_bridge_back() -> None:
+    house = House()
+    held, slot = await held_call(house)
+    async with house.running():
+        await held.begun.wait()
+        await acme(house, "kraken")
+        house.stop.set()
+        await anyio.sleep(10)
+        held.until.set()
+
+    assert house.record().phase is Phase.LIVE
+    assert list(house.there()) == [slot]
+    assert await house.store.rival.acquire(house.bridge.name)
+
+
+async def test_a_stop_does_not_wait_for_ever() -> None:
+    house = House()
+    held, _ = await held_call(house)
+    async with house.running():
+        await held.begun.wait()
+        began = anyio.current_time()
+        house.stop.set()
+
+    assert anyio.current_time() - began == Rules().grace.total_seconds()
+    assert house.record().phase is Phase.INITIALIZING
+
+
+async def test_what_was_lost_between_two_listings_of_one_boot_is_looked_for_twice() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        del house.bridge.connectors[house.slot()]
+        before = house.bridge.count("observe")
+        await house.at_rest()
+        assert house.bridge.count("observe") - before == 2
+
+
+async def test_no_secret_is_in_a_log_line_or_a_record() -> None:
+    house = House()
+    await acme(house, "binance", "kraken")
+    house.bridge.script("initialize", Raises(RuntimeError("boom")))
+    with capture_logs() as logs:
+        async with house.running():
+            await house.at_rest()
+
+    written = repr((logs, house.tables.records, house.tables.attempts))
+    assert "binance-1" not in written
+    assert "secret of" not in written
+    assert fingerprint_of("binance-1") in written
