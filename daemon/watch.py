@@ -31,12 +31,15 @@ class Watch:
         self._metrics = metrics
         self._vitals = vitals
         self._clock = clock
+        self._started: set[tuple[str, str]] = set()
 
     def attempted(self, attempt: Attempt) -> None:
         if attempt.action != Action.INITIALIZE:
             return
         bridge, exchange = attempt.slot.bridge, label_of(attempt.exchange)
-        self._metrics.start_exchange(bridge, exchange)
+        if (bridge, exchange) not in self._started:
+            self._metrics.start_exchange(bridge, exchange)
+            self._started.add((bridge, exchange))
         self._metrics.init_attempts.labels(bridge, exchange, attempt.verdict).inc()
         if attempt.verdict == "undecryptable":
             self._metrics.decrypt_failures.inc()

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 import asyncpg
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -30,7 +30,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise StoreError(_NOT_A_URL)
     return create_async_engine(
-        parsed.set(drivername=DRIVER),
+        _for_asyncpg(parsed),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
@@ -40,6 +40,21 @@ def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     )
 
 
+def _for_asyncpg(url: URL) -> URL:
+    """Say libpq's parameters in asyncpg's words."""
+    query = dict(url.query)
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    unknown = query.keys() - _PARAMETERS
+    if unknown:
+        raise StoreError(
+            f"DATABASE_URL has the parameter {min(unknown)!r}, which is not understood;"
+            f" these are: sslmode, {', '.join(sorted(_PARAMETERS))}"
+        )
+    return url.set(drivername=DRIVER, query=query)
+
+
+_PARAMETERS = {"host", "port", "ssl", "target_session_attrs"}
 _NOT_A_URL = "DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:5432/database"
 
 
