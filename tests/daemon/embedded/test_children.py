@@ -1,6 +1,6 @@
 """Children of ours, run for real: nothing here is faked."""
 
-# ruff: noqa: ASYNC220, ASYNC222, ASYNC240  (a test may block: nothing else runs)
+# ruff: noqa: ASYNC220, ASYNC240  (a test may block: nothing else runs)
 
 import os
 import select

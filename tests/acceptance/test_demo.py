@@ -1,0 +1,120 @@
+"""`bridgetender demo`, as a stranger's script runs it, and as an impatient stranger ends it."""
+
+# ruff: noqa: ASYNC240  (a test may block: nothing else runs)
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import Process
+from anyio.streams.text import TextReceiveStream
+
+from tests.acceptance.firm import PATIENCE
+from tests.acceptance.processes import descendants, linux, mentioning, running
+from tests.conftest import fast_place
+
+pytestmark = [pytest.mark.anyio, pytest.mark.acceptance]
+DEMO = ["-c", "from daemon.cli import main; main()", "demo", "--once", "--json"]
+
+
+@pytest.fixture
+def state_dir() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="bridgetender acceptance ", dir=fast_place()))
+    directory.chmod(0o711)  # for the user that serves root
+    yield directory
+    shutil.rmtree(directory)
+
+
+@asynccontextmanager
+async def demo(state_dir: Path) -> AsyncIterator[Process]:
+    command = [sys.executable, *DEMO, "--state-dir", str(state_dir)]
+    async with await anyio.open_process(command, stderr=None) as process:
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+async def lines(process: Process) -> AsyncIterator[str]:
+    assert process.stdout is not None
+    rest = ""
+    async for chunk in TextReceiveStream(process.stdout):
+        *whole, rest = (rest + chunk).split("\n")
+        for line in whole:
+            yield line
+
+
+async def until_said(process: Process, words: str) -> None:
+    async for line in lines(process):
+        if words in line:
+            return
+    raise AssertionError(f"it never said {words!r}")
+
+
+@linux
+async def test_the_demo_ends_with_exactly_what_was_expected_and_leaves_nothing(
+    state_dir: Path,
+) -> None:
+    async with demo(state_dir) as process:
+        said = [line async for line in lines(process)]
+        assert await process.wait() == 0
+
+    report = json.loads(said[-1])
+    assert report.pop("first_convergence_seconds") > 0
+    assert report.pop("bridge_restart_convergence_seconds") > 0
+    assert report.pop("init_attempts") >= 6 + 2 + 6
+    assert report == {
+        "keys_active": 8,
+        "live": 6,
+        "parked": 2,
+        "parked_reasons": {"refused": 1, "unsupported": 1},
+        "balances": {
+            "Acme Capital": {
+                "binance": {"BTC": "0.6", "USDT": "12500"},
+                "kraken": {"ETH": "14.25"},
+                "okx": {"USDT": "8000.5"},
+            },
+            "Birch Trading": {"binance": {"ETH": "3.5"}, "kucoin": {"BTC": "0.125", "USDT": "990"}},
+            "Cobalt Fund": {"kraken": {"BTC": "2.75"}},
+        },
+        "secrets_leaked": 0,
+    }
+    assert list(state_dir.iterdir()) == []
+    assert mentioning(str(state_dir)) == []
+
+
+@linux
+@pytest.mark.parametrize("words", ["Starting PostgreSQL", "initializing"])
+async def test_a_demo_that_is_interrupted_leaves_no_process_and_no_file(
+    state_dir: Path, words: str
+) -> None:
+    async with demo(state_dir) as process:
+        await until_said(process, words)
+        started = descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+    assert running(started) == set()
+    assert mentioning(str(state_dir)) == []
+    assert list(state_dir.iterdir()) == []
+
+
+@linux
+async def test_a_demo_that_is_killed_takes_every_process_with_it(state_dir: Path) -> None:
+    async with demo(state_dir) as process:
+        await until_said(process, "initializing")
+        started = descendants(process.pid)
+        assert len(started) >= 8  # four programs, each below its guard
+        os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
+        with anyio.fail_after(PATIENCE):
+            while running(started) or mentioning(str(state_dir)):  # noqa: ASYNC110
+                await anyio.sleep(0.05)
