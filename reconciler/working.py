@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from reconciler.attempting import Attempter
 from reconciler.desk import Desk
 from reconciler.jobs import Ended, Job, Preparer
-from reconciler.model import Phase, Record
+from reconciler.model import Phase, Record, Slot
 from reconciler.pacing import Holdoffs
 from reconciler.verdicts import StoreError
 
@@ -40,6 +40,7 @@ class Worker:
         self._ready: list[tuple[int, int, Job]] = []
         self._turns = count()
         self._trying = 0
+        self._undated: set[Slot] = set()
         self._ended, self._to_write = anyio.create_memory_object_stream[Ended](inf)
         self._stopping = False
 
@@ -90,6 +91,8 @@ class Worker:
             prepared = await self._preparer.prepare(records) if records else []
             self._desk.busy.update(record.slot for record in records)
         for each in prepared:
+            if isinstance(each, Ended) or each.credentials is None:
+                self._undated.add(each.record.slot)
             if isinstance(each, Job):
                 heappush(self._ready, (each.before.urgency, next(self._turns), each))
             else:
@@ -97,10 +100,11 @@ class Worker:
         return bool(prepared)
 
     async def _pick(self, room: int) -> list[Record]:
+        """Ask for those, too, that are being attempted and have no intent, so are due as before."""
         now, busy = self._ports.clock.now(), self._desk.busy
         spared = self._holdoffs.held(now)
-        bridge = self._desk.lease.bridge
-        records = await self._ports.ledger.due(bridge, now, room + len(busy), spared)
+        bridge, limit = self._desk.lease.bridge, room + len(self._undated)
+        records = await self._ports.ledger.due(bridge, now, limit, spared)
         return [record for record in records if record.slot not in busy][:room]
 
     async def _until_due(self) -> float:
@@ -163,6 +167,7 @@ class Worker:
 
     def _hand_back(self, batch: Iterable[Ended]) -> None:
         for ended in batch:
+            self._undated.discard(ended.record.slot)
             self._desk.done_with(ended.record.slot, moved=ended.moved)
             self._tell_convergence(ended)
             _tell(ended)

@@ -642,12 +642,13 @@ class FakeBridge:
     # -- the port
 
     async def observe(self) -> Observation:
-        fault = await self._begin(Call("observe", None, anyio.current_time()))
         listed = list(self.connectors.items())
+        boots = self._boots
+        fault = await self._begin(Call("observe", None, anyio.current_time()))
         if isinstance(fault, Lacks):
             listed = listed[:: fault.keeps] if fault.keeps else []
         connectors = [Connector(slot, each.fingerprint) for slot, each in listed]
-        return Observation(connectors, f"boot-{self._boots}" if self.labels else None)
+        return Observation(connectors, f"boot-{boots}" if self.labels else None)
 
     async def pulse(self) -> str | None:
         """Felt every other second, so it is no call that tests count."""

@@ -138,6 +138,7 @@ class Line:
             content=None if body is None else msgspec.json.encode(body),
             extensions={"timeout": self._timeout(seconds)},
         )
+        request.headers.encoding = "ascii"  # or httpx finds it out anew for each header
         with translated(Wording(seconds, self.secrets)), anyio.fail_after(seconds):
             return await self._send(request, largest)
 

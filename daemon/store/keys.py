@@ -10,10 +10,13 @@ from daemon.store.engine import transaction
 from daemon.store.rows import KEY_COLUMNS, columns, to_key
 from reconciler.model import BridgeName, ClientId, SealedKey, Slot
 
-_READ = text(
-    f"WITH {desired(of_clients=True)} "
-    f"SELECT {columns('d', KEY_COLUMNS)}, d.api_key, d.api_secret, d.passphrase FROM desired d"
-)
+_READ = text(f"""
+WITH {desired(of_clients=True)}
+SELECT {columns("d", KEY_COLUMNS)}, d.api_key, d.api_secret, d.passphrase
+FROM desired d
+JOIN unnest(CAST(:accounts AS text[]), CAST(:connectors AS text[])) AS asked (account, connector)
+  ON asked.account = d.account AND asked.connector = d.connector
+""")
 
 
 class PostgresKeys:
@@ -25,13 +28,20 @@ class PostgresKeys:
     async def read(self, slots: Collection[tuple[Slot, ClientId]]) -> Mapping[Slot, SealedKey]:
         found: dict[Slot, SealedKey] = {}
         for bridge in {slot.bridge for slot, _ in slots}:
-            clients = {client for slot, client in slots if slot.bridge == bridge}
-            found |= await self._read(bridge, clients)
-        return {slot: found[slot] for slot, _ in slots if slot in found}
+            asked = {slot: client for slot, client in slots if slot.bridge == bridge}
+            found |= await self._read(bridge, asked)
+        return found
 
-    async def _read(self, bridge: BridgeName, clients: set[ClientId]) -> dict[Slot, SealedKey]:
+    async def _read(
+        self, bridge: BridgeName, asked: Mapping[Slot, ClientId]
+    ) -> dict[Slot, SealedKey]:
+        values = {
+            "bridge": bridge,
+            "clients": list(set(asked.values())),
+            "accounts": [slot.account for slot in asked],
+            "connectors": [slot.connector for slot in asked],
+        }
         async with transaction(self._engine) as connection:
-            values = {"bridge": bridge, "clients": list(clients)}
             rows = (await connection.execute(_READ, values)).all()
         sealed = [SealedKey(to_key(bridge, row[:-3]), *row[-3:]) for row in rows]
         return {each.key.slot: each for each in sealed}

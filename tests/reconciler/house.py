@@ -43,7 +43,10 @@ class House:
         self.loop = self.replica(self.store.leases)
 
     def replica(self, leases: Leases) -> Loop:
-        ports = Ports(
+        return Loop(BRIDGE, self.ports(leases))
+
+    def ports(self, leases: Leases) -> Ports:
+        return Ports(
             clock=self.clock,
             leases=leases,
             keys=self.store.keys,
@@ -54,7 +57,6 @@ class House:
             draw=lambda: 0.5,
             rules=self.rules,
         )
-        return Loop(BRIDGE, ports)
 
     def _watch(self, call: Call) -> None:
         if call.slot is not None and call.api_key is not None:

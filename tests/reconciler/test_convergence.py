@@ -264,9 +264,9 @@ class Trouble:
 
 @dataclass(frozen=True)
 class ShortListing:
-    """Two in a row would be believed; one is not, and a whole one follows."""
+    """Two in a row would be believed; one is not, and whole ones follow."""
 
-    lacks: Lacks
+    lacks: Lacks | Dawdles
 
     async def __call__(self, play: Play) -> None:
         play.bridge.script("observe", self.lacks, None, None)
@@ -347,7 +347,7 @@ actions: st.SearchStrategy[Asked] = st.sampled_from(
 )
 troubles = st.builds(Trouble, actions, st.lists(st.sampled_from(FAULTS), min_size=1, max_size=4))
 meddling = st.builds(Meddle, numbers, st.booleans())
-short = st.builds(ShortListing, st.sampled_from([Lacks(), Lacks(2)]))
+short = st.builds(ShortListing, st.sampled_from([Lacks(), Lacks(2), Dawdles(5.3)]))
 outages = st.builds(Outage, st.sampled_from(OUTAGES))
 events = st.lists(
     st.one_of(

@@ -6,9 +6,15 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from reconciler.model import KeyId, Phase, Reason, Slot, Verified
+from reconciler.attempting import Attempter
+from reconciler.desk import Desk
+from reconciler.jobs import Job
+from reconciler.lookout import Lookout
+from reconciler.model import KeyId, Lease, Phase, Reason, Slot, Verified
+from reconciler.pacing import Breaker, Holdoffs
+from reconciler.records import Action
 from reconciler.rules import Rules
-from reconciler.verdicts import Refused, Throttled, Unavailable, Unclear
+from reconciler.verdicts import LeaseLost, Refused, Throttled, Unavailable, Unclear
 from tests.fakes import (
     Dawdles,
     HappensBut,
@@ -18,6 +24,7 @@ from tests.fakes import (
     Waits,
     fingerprint_of,
 )
+from tests.reconciler.examples import record
 from tests.reconciler.house import CALM, DAY, HOUR, House, story
 
 pytestmark = pytest.mark.anyio
@@ -289,6 +296,19 @@ async def test_a_bridge_that_goes_down_in_the_middle_is_not_hammered() -> None:
 
         house.bridge.down = False
         assert await house.at_rest(within=60) <= 32
+
+
+async def test_what_only_waits_for_the_bridge_is_tried_as_soon_as_it_is_back() -> None:
+    house = House()
+    await many(house, 20)
+    house.bridge.always("initialize", Raises(Unavailable("503")))
+    async with house.running():
+        await anyio.sleep(HOUR)
+        house.bridge.down = True
+        await anyio.sleep(120)
+        house.bridge.heal()
+
+        assert await house.at_rest() < 32
 
 
 @pytest.mark.parametrize("keys", [1, 100])
@@ -623,6 +643,22 @@ async def test_who_loses_the_lease_sends_and_writes_nothing_more() -> None:
         assert house.tables.writes == []
         assert {call.action for call in house.bridge.calls[calls:]} <= {"observe", "verify"}
         assert house.meter.held[-1] is False
+
+
+async def test_nothing_is_sent_once_the_lease_has_ended() -> None:
+    house = House()
+    ports = house.ports(house.store.leases)
+    lease = Lease(house.bridge.name, "one", 1)
+    desk = Desk(ports, lease, Breaker(Rules().probe, 5), Lookout(), lease_ends=5)
+    job = Job(Action.VERIFY, record(), record())
+    attempter = Attempter(desk, Holdoffs())
+    await anyio.sleep(4.9)
+    assert (await attempter.attempt(job)).attempt
+
+    await anyio.sleep(0.1)
+    with pytest.raises(LeaseLost):
+        await attempter.attempt(job)
+    assert len(house.bridge.calls) == 1
 
 
 async def test_a_lease_outlives_a_store_that_is_away_for_less_than_its_term() -> None:

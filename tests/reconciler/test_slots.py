@@ -68,6 +68,14 @@ def test_of_keys_of_the_same_age_the_greater_id_wins() -> None:
     assert list(elect([two, one], {"client_acme": ACME}).holders.values()) == [two.id]
 
 
+def test_a_greater_id_does_not_make_a_key_newer() -> None:
+    old = replace(candidate(9), created_at=NOW - HOUR)
+
+    assert list(elect([old, candidate(1)], {"client_acme": ACME}).holders.values()) == [
+        candidate(1).id
+    ]
+
+
 def test_inactive_keys_and_suspended_clients_take_no_part() -> None:
     off = replace(candidate(2), active=False)
     suspended = replace(candidate(3), suspended=True)

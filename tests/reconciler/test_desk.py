@@ -1,0 +1,73 @@
+from uuid import UUID
+
+import anyio
+import pytest
+
+from reconciler.desk import Desk
+from reconciler.lookout import Lookout
+from reconciler.model import ClientId, Lease, Slot
+from reconciler.pacing import Breaker
+from reconciler.ports import Clients
+from tests.fakes import BRIDGE
+from tests.reconciler.examples import KEY, RULES, SLOT, record
+from tests.reconciler.house import House
+
+pytestmark = pytest.mark.anyio
+ACME, BLUE = frozenset({KEY.client_id}), frozenset({ClientId(UUID(int=9))})
+OTHER = Slot(BRIDGE, "client_blue", "kraken")
+
+
+async def desk() -> Desk:
+    """Return one whose lookout has nothing to look at."""
+    house = House()
+    lookout = Lookout()
+    await lookout.next()
+    lease = Lease(BRIDGE, "one", 1)
+    return Desk(house.ports(house.store.leases), lease, Breaker(RULES.probe, 5), lookout)
+
+
+async def hinted(of: Desk) -> Clients | str:
+    with anyio.move_on_after(1):
+        return await of.lookout.next()
+    return "nothing"
+
+
+async def test_a_pass_writes_no_record_that_is_being_attempted() -> None:
+    one = await desk()
+    one.busy.add(SLOT)
+
+    assert one.free([record()]) == []
+    assert await hinted(one) == "nothing"
+
+    one.done_with(SLOT, moved=True)
+    assert await hinted(one) == ACME
+
+
+async def test_a_pass_writes_no_record_that_was_attempted_since_it_began() -> None:
+    one = await desk()
+    one.busy.add(SLOT)
+    one.done_with(SLOT, moved=True)
+
+    assert one.free([record()]) == []
+    assert await hinted(one) == ACME
+
+
+async def test_a_pass_may_write_what_was_only_put_off() -> None:
+    one = await desk()
+    one.busy |= {SLOT, OTHER}
+    one.done_with(SLOT, moved=False)
+
+    assert one.free([record()]) == [record()]
+    assert await hinted(one) == "nothing"
+
+
+async def test_of_what_is_to_be_looked_at_afterwards_everything_wins() -> None:
+    for asked in ([None, BLUE], [BLUE, None]):
+        one = await desk()
+        one.busy.add(SLOT)
+        for clients in asked:
+            one.afterwards(SLOT, clients)
+
+        one.done_with(SLOT, moved=False)
+
+        assert await hinted(one) is None
