@@ -61,6 +61,9 @@ class Loop:
         except* LeaseLost as lost:
             log.warning("lease_lost", bridge=lease.bridge, reason=str(lost.exceptions[0]))
             self._ports.meter.lease_held(self._bridge, held=False)
+        except* Exception:  # a mistake of ours must not end the watch: begin anew, not at once
+            log.exception("term_crashed", bridge=lease.bridge)
+            await _pause(stop, self._ports.rules.renew)
         finally:
             self._lookout = None
             with anyio.move_on_after(self._ports.rules.renew.total_seconds(), shield=True):

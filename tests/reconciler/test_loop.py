@@ -552,6 +552,17 @@ async def test_one_slots_surprise_stops_no_other() -> None:
     assert "attempt_crashed" in {entry["event"] for entry in logs}
 
 
+async def test_a_mistake_of_ours_in_a_pass_does_not_end_the_watch() -> None:
+    house = House()
+    await acme(house, "binance", "okx")
+    house.bridge.script("observe", *[Raises(KeyError("boot_id"))] * 3)
+    with capture_logs() as logs:
+        async with house.running():
+            await anyio.sleep(60)
+    assert {s.connector for s in house.there()} == {"binance", "okx"}
+    assert [entry["event"] for entry in logs].count("term_crashed") == 3
+
+
 # -- keys change while they are being initialized ----------------------------------------------
 
 
