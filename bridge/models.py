@@ -11,7 +11,9 @@ AccountName = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f\x7f]+$")
 ]
 ConnectorName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-Fingerprint = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Fingerprint = Annotated[
+    str, StringConstraints(min_length=1, max_length=256, pattern=r"^[\x20-\x7e]+$")
+]
 
 
 class NewAccount(BaseModel):

@@ -13,6 +13,8 @@ _LONGEST = {"api_key": 1_024, "api_secret": 16_384, "passphrase": 255}
 _NEVER_ISSUED = frozenset("<>\"'`;\\")
 """Printable, and in no exchange's keys: what is pasted with them is a page, or still in quotes."""
 _NAMED = 255
+_FILED = 200
+"""Characters of an account, on a bridge."""
 _SIGNS = frozenset(" .,:'\u2019&+-_/@#()")
 """What names hold beside letters, marks and digits of any script."""
 
@@ -64,6 +66,19 @@ def account_name(name: str) -> str:
     if not _ACCOUNT.fullmatch(name):
         raise BadEntry("account: use letters, digits, _, . and - only, at most 100 of them")
     return name
+
+
+def filed_account(account: str) -> str:
+    """Return the account that was made from a client's name. Raises BadEntry if no bridge has it.
+
+    It travels in paths, so it is no step up and holds no slash.
+    """
+    if len(account) > _FILED or not {"/", "\\"}.isdisjoint(account) or not account.strip("."):
+        raise BadEntry(
+            f"name: the account made from it is over {_FILED} characters, holds a slash or is only"
+            " dots, which no bridge takes; give another with --account"
+        )
+    return account
 
 
 def key_label(label: str) -> str:

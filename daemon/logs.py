@@ -122,6 +122,7 @@ def _catch_standard_library(stream: TextIO, level: int, ending: list[Processor])
     for name in _OWN_HANDLERS:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+        logging.getLogger(name).setLevel(logging.NOTSET)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 

@@ -112,6 +112,20 @@ class Metrics:
             self.keys.labels(active)
         self.start_exchange(bridge, "other")
 
+    def zero(self, bridge: str) -> None:
+        """Take back the gauges that only a bridge's holder exports."""
+        for phase in Phase:
+            self.connectors.labels(bridge, phase).set(0)
+        for reason in Reason:
+            self.connectors_reason.labels(bridge, reason).set(0)
+        for each in (self.bridge_up, self.unmanaged, self.oldest_unready, self.orphans):
+            each.labels(bridge).set(0)
+        for each in (self.queue_due, self.queue_oldest_due):
+            each.labels(bridge).set(0)
+        for active in ("true", "false"):
+            self.keys.labels(active).set(0)
+        self.null_updated_at.set(0)
+
     def start_exchange(self, bridge: str, exchange: str) -> None:
         """Let every verdict of *exchange* start at 0, so that a first one counts in a rate."""
         self.init_duration.labels(bridge, label_of(exchange))

@@ -1,12 +1,15 @@
 """Environment and files -> one frozen object, once; every mistake is named, all together."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
+from daemon.logs import guard
 from daemon.vault import BadEncryptionKey, Keyring, parse_keys
 from reconciler.model import BridgeName, Secret
 
@@ -95,7 +98,26 @@ def _text(environment: Mapping[str, str], name: str) -> tuple[str, str]:
 
 
 def _keyring(text: str) -> Keyring:
-    return Keyring(parse_keys(text))
+    keys = parse_keys(text)
+    for key in keys:
+        guard(key.reveal())
+    return Keyring(keys)
+
+
+def _token(text: str) -> Secret:
+    guard(text)
+    return Secret(text)
+
+
+def _database(text: str) -> Secret:
+    match = _PASSWORD.search(text)
+    if match:
+        guard(match[1])
+        guard(unquote(match[1]))
+    return Secret(text)
+
+
+_PASSWORD = re.compile(r"://[^:/@]*:([^@]+)@")
 
 
 def port(text: str) -> int:
@@ -126,7 +148,7 @@ def _level(text: str) -> str:
 _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
     {
         "database_url": _Setting(
-            "DATABASE_URL", Secret, "postgresql://user:password@host:5432/database"
+            "DATABASE_URL", _database, "postgresql://user:password@host:5432/database"
         ),
         "keyring": _Setting(
             "ENCRYPTION_KEY", _keyring, "a Fernet key, or several; see 'bridgetender new-key'"
@@ -134,7 +156,7 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "bridge_url": _Setting(
             "TRADING_BRIDGE_URL", str, "https://host:port, http://127.0.0.1:port or unix:/path"
         ),
-        "bridge_token": _Setting("TRADING_BRIDGE_TOKEN", Secret),
+        "bridge_token": _Setting("TRADING_BRIDGE_TOKEN", _token),
         "health_host": _Setting("BRIDGETENDER_HEALTH_HOST", str),
         "health_port": _Setting("BRIDGETENDER_HEALTH_PORT", port),
         "concurrency": _Setting("BRIDGETENDER_CONCURRENCY", _between(1, 1_000)),

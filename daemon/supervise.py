@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from time import monotonic
 
 import anyio
 import structlog
@@ -13,6 +14,7 @@ from daemon.store import schema
 from daemon.store.census import take_census
 from daemon.store.engine import dispose
 from daemon.store.listen import listen
+from daemon.store.status import Status
 from daemon.web.health import health_app
 from daemon.web.server import bind, serve, url_of
 from daemon.wiring import Parts, open_the_bridge, open_vault
@@ -68,7 +70,6 @@ async def _live(parts: Parts, bridge: Bridge, stop: anyio.Event, everything: Tas
             helpers.start_soon(_every, LOOK_AT_DATABASE, lambda: _look_at_database(parts))
             helpers.start_soon(_every, COUNT, lambda: _count(parts))
             helpers.start_soon(_every, FORGET, lambda: _forget(parts))
-            parts.vitals.started = True
             await loop.run(stop)
             helpers.cancel_scope.cancel()
     log.info("stopped")
@@ -124,7 +125,17 @@ async def _look_at_database(parts: Parts) -> None:
             if old
             else None
         )
-    vitals.database_seen_at = parts.clock.now()
+        await _hear_of_bridge(parts)
+    vitals.database_seen_at = monotonic()
+
+
+async def _hear_of_bridge(parts: Parts) -> None:
+    """A replica that does not hold the bridge knows of it by what the holder wrote down."""
+    if parts.vitals.schema is not None:
+        return
+    for seen in await Status(parts.engine, parts.settings.bridge).bridges():
+        if seen.bridge == parts.settings.bridge and seen.since is not None:
+            parts.watch.told(seen.bridge, up=seen.up, reason=seen.reason, since=seen.since)
 
 
 async def _hear(parts: Parts, loop: Loop) -> None:

@@ -35,7 +35,7 @@ class Keyring:
         """Return the plaintext. Raises Undecryptable, which names *what* could not be read."""
         try:
             return Secret(self._fernet.decrypt(token).decode())
-        except (InvalidToken, UnicodeDecodeError, ValueError):
+        except (InvalidToken, ValueError, TypeError):  # a NULL, too, is no ciphertext
             raise Undecryptable(f"no key of the keyring reads {what}") from None
 
 

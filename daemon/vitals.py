@@ -26,7 +26,8 @@ class Vitals:
     draining: bool = False
     database: str | None = "not asked yet"
     """Why it cannot be used; None if it can."""
-    database_seen_at: datetime | None = None
+    database_seen_at: float | None = None
+    """On the process's clock: when it last answered or failed to."""
     schema: str | None = "not asked yet"
     """Why the schema will not do; None if it will."""
     keyring: str | None = "not asked yet"

@@ -13,6 +13,7 @@ from reconciler.model import (
     Attempt,
     BridgeName,
     Credentials,
+    Instant,
     Observation,
     Phase,
     Reason,
@@ -67,8 +68,18 @@ class Watch:
         vitals = self._vitals.of(bridge)
         if held and not vitals.held:
             self._metrics.lease_takeovers.labels(bridge).inc()
+        if vitals.held and not held:  # the next holder exports what the database and bridge say
+            self._metrics.zero(bridge)
         vitals.held, vitals.turned = held, monotonic()
+        self._vitals.started = True
         self._metrics.lease_held.labels(bridge).set(held)
+
+    def told(self, bridge: BridgeName, *, up: bool, reason: str, since: Instant | None) -> None:
+        """Take over what the holder has written down of a bridge."""
+        vitals = self._vitals.of(bridge)
+        if not vitals.held:
+            vitals.up, vitals.reason, vitals.since = up, reason, since
+            vitals.seen_at = self._clock.now()
 
     def unmanaged(self, bridge: BridgeName, count: int) -> None:
         self._metrics.unmanaged.labels(bridge).set(count)

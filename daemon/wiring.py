@@ -28,6 +28,9 @@ from reconciler.desk import Ports
 from reconciler.ports import Bridge, Clock, Vault
 from reconciler.rules import Rules
 
+STATEMENT = 30.0
+"""Seconds that a statement may take; a survey of a million keys takes a few."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -45,7 +48,7 @@ class Parts:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Raises StoreError for a database URL that is none."""
-        engine = make_engine(settings.database_url.reveal())
+        engine = make_engine(settings.database_url.reveal(), patience=STATEMENT)
         metrics, vitals, clock = Metrics(), Vitals(), SystemClock()
         metrics.start_at_zero(settings.bridge)
         vitals.of(settings.bridge)

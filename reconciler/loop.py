@@ -59,7 +59,7 @@ class Loop:
         try:
             await self._term(self._desk(lease, asked), stop)
         except* LeaseLost as lost:
-            log.warning("lease_lost", bridge=lease.bridge, reason=str(lost.exceptions[0]))
+            log.warning("lease_lost", bridge=lease.bridge, reason=_innermost(lost))
             self._ports.meter.lease_held(self._bridge, held=False)
         except* Exception:  # a mistake of ours must not end the watch: begin anew, not at once
             log.exception("term_crashed", bridge=lease.bridge)
@@ -126,6 +126,12 @@ class Loop:
         except StoreError as error:
             log.warning("lease_not_released", bridge=lease.bridge, reason=str(error))
         self._ports.meter.lease_held(self._bridge, held=False)
+
+
+def _innermost(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
 
 
 async def _pause(stop: anyio.Event, wait: timedelta) -> None:

@@ -23,6 +23,6 @@ class Pulse:
             boot_id = await self._desk.ports.bridge.pulse()
         except Unavailable:
             return True
-        except Verdict:  # it lives, in whatever way
-            return False
+        except Verdict:  # one without a boot id may be blocked by an add; ours never is
+            return self._desk.boot_id is not None
         return boot_id is not None and boot_id != self._desk.boot_id

@@ -58,6 +58,11 @@ class Outcome:
     verified: Verified = Verified.UNKNOWN
     unproven: Verdict | None = None
 
+    @property
+    def proof(self) -> bool:
+        """Tell whether it ended in an authenticated call, not in the add before it."""
+        return self.action is Action.VERIFY or self.applied
+
 
 @dataclass(frozen=True, slots=True)
 class Scribe:
@@ -132,12 +137,12 @@ class Scribe:
             return self._removal(record, outcome)
         if outcome.verdict is None:
             return self._done(applied, outcome)
-        return self._failed(record, applied, outcome.verdict)
+        return self._failed(record, applied, outcome.verdict, proof=outcome.proof)
 
     def _done(self, record: Record, outcome: Outcome) -> Record:
         if record.phase is Phase.PARKED and outcome.verified is Verified.UNKNOWN:
             verdict = NotThere("this bridge cannot prove a connector, so it is added again")
-            return self._failed(record, record, verdict)
+            return self._failed(record, record, verdict, proof=True)
         live = self._live(record, Event.DONE, outcome.verified)
         if outcome.unproven is None:
             return self._due(live, self._until_verified(), Urgency.BULK)
@@ -205,8 +210,8 @@ class Scribe:
         since = record.live_since or self.now
         return self.now - since >= self.rules.backoff.plain(record.failures)
 
-    def _failed(self, before: Record, record: Record, verdict: Verdict) -> Record:
-        event = _event(before, verdict)
+    def _failed(self, before: Record, record: Record, verdict: Verdict, *, proof: bool) -> Record:
+        event = self._event(before, verdict, proof=proof)
         after = self._move(record, event, REASONS[type(verdict)], str(verdict))
         if isinstance(verdict, Refused):
             after = replace(after, verified=Verified.FAILED)
@@ -243,12 +248,37 @@ class Scribe:
         verdict = outcome.verdict
         if verdict is None:
             return self._move(record, Event.DONE, Reason.ORPHAN)
-        event = _event(record, verdict)
+        event = self._event(record, verdict, proof=False)
         after = self._move(record, event, Reason.ORPHAN, str(verdict))
         if after.phase is Phase.UNREMOVABLE:
             kept = replace(after, reason=Reason.REMOVAL_UNSUPPORTED)
             return self._due(kept, self.rules.recheck_removal, Urgency.BULK)
         return after if after.phase is Phase.REMOVED else self._retry(after, verdict)
+
+    def _event(self, record: Record, verdict: Verdict, *, proof: bool) -> Event:
+        match verdict:
+            case Refused():
+                return Event.DOUBT if self._worked_before(record, proof=proof) else Event.REFUSE
+            case Unsupported():
+                return Event.UNSUPPORTED
+            case CredentialsTaken():
+                return Event.TAKEN
+            case NotThere():
+                return Event.NOT_THERE
+            case _:
+                return Event.WAIT
+
+    def _worked_before(self, record: Record, *, proof: bool) -> bool:
+        """One refusal of credentials that worked may be the exchange's fault; a second is not.
+
+        Where a *proof* was refused, being listed for a moment does not count as having worked.
+        """
+        if record.adopted or record.verified is not Verified.UNKNOWN:
+            return record.verified is not Verified.FAILED
+        if proof:
+            lived = self.now - (record.live_since or self.now)
+            return lived >= self.rules.verify_again
+        return record.sent is not None and record.sent == record.fingerprint
 
     def _move(self, record: Record, event: Event, reason: Reason, message: str = "") -> Record:
         phase = follow(record.phase, event)
@@ -296,26 +326,6 @@ REASONS: dict[type[Verdict], Reason] = {
     CredentialsTaken: Reason.CREDENTIALS_TAKEN,
     NotThere: Reason.LOST,
 }
-
-
-def _event(record: Record, verdict: Verdict) -> Event:
-    match verdict:
-        case Refused():
-            return Event.DOUBT if _worked_before(record) else Event.REFUSE
-        case Unsupported():
-            return Event.UNSUPPORTED
-        case CredentialsTaken():
-            return Event.TAKEN
-        case NotThere():
-            return Event.NOT_THERE
-        case _:
-            return Event.WAIT
-
-
-def _worked_before(record: Record) -> bool:
-    """One refusal of credentials that worked may be the exchange's fault; a second is not."""
-    applied = record.adopted or (record.sent is not None and record.sent == record.fingerprint)
-    return applied and record.verified is not Verified.FAILED
 
 
 def _of(slot: Slot, record: Record | None, key: StoredKey) -> Record:

@@ -45,7 +45,8 @@ class Worker:
         self._stopping = False
 
     async def run(self) -> None:
-        async with anyio.create_task_group() as tasks, self._ended, self._to_write:
+        # The streams close last: whoever still uses them is cancelled by then.
+        async with self._ended, self._to_write, anyio.create_task_group() as tasks:
             tasks.start_soon(self._write_outcomes)
             while True:
                 await self._turn(tasks)

@@ -124,6 +124,9 @@ class _Shelf:
             self.put(account, name, None)
 
     def put(self, account: str, name: str, fingerprint: str | None) -> None:
+        if "\x00" in account or "\x00" in name:  # no key of ours is there: no row holds such a name
+            return
+        fingerprint = fingerprint and fingerprint.replace("\x00", "\ufffd")
         known = self._names.get(name) or self._names.setdefault(name, known_as(name))
         place = account, known
         old = self._before.get(place)

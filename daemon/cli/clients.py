@@ -8,7 +8,7 @@ import typer
 from daemon.cli.output import Json, document, say, table, warn
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, database, settings
-from daemon.entry import BadEntry, account_name, client_name
+from daemon.entry import BadEntry, account_name, client_name, filed_account
 from daemon.store.people import Client, People
 from reconciler import slots
 from reconciler.model import ClientId
@@ -28,7 +28,7 @@ def add(
     """Add a client."""
     name = client_name(name)
     own = None if account is None else account_name(account)
-    filed = slots.account_name(name, own)
+    filed = filed_account(slots.account_name(name, own))
     added, others = anyio.run(_add, settings(ForDatabase), name, own)
     if sharing := [other.name for other in others if other.account == filed]:
         warn(

@@ -29,8 +29,12 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the recovery.")] = False,
     stay: Annotated[bool, typer.Option("--stay", help="Stay up after the recovery.")] = False,
     json: Json = False,
-    port: Annotated[int, typer.Option(help="Of API and console, which are to come.")] = 0,
-    health_port: Annotated[int, typer.Option(help="Of health and metrics; 0: a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of API and console, which are to come.")
+    ] = 0,
+    health_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of health and metrics; 0: a free one.")
+    ] = 0,
     state_dir: Annotated[Path | None, typer.Option(help="Where everything is written.")] = None,
 ) -> None:
     """Watch keys become live connectors, on a stage of its own.

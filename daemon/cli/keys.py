@@ -9,6 +9,7 @@ from typing import Annotated
 
 import anyio
 import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli import asking
 from daemon.cli.exits import Trouble
@@ -17,6 +18,7 @@ from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, ForKeys, database, settings
 from daemon.entry import KeyEntry, exchange_name, key_entry, key_label
 from daemon.exchanges import KNOWN
+from daemon.store.keyring import check_keyring
 from daemon.store.people import KeyRow, People, SealedEntry
 from daemon.vault import Keyring, ends
 from reconciler.model import ClientId, KeyId
@@ -156,9 +158,19 @@ async def _find_client(wanted: ForKeys, client: str) -> ClientId:
 
 async def _add(wanted: ForKeys, client_id: ClientId, entry: KeyEntry) -> Shown:
     async with database(wanted.database_url) as engine:
+        await _refuse_another_keyring(engine, wanted.keyring)
         people = People(engine)
         key_id = await people.add_key(client_id, _sealed(entry, wanted.keyring))
         return _shown(await people.find_key(str(key_id)), wanted.keyring)
+
+
+async def _refuse_another_keyring(engine: AsyncEngine, keyring: Keyring) -> None:
+    try:
+        await check_keyring(engine, keyring.unseal)
+    except Undecryptable:  # the daemon could not read what we would store
+        raise Trouble(
+            "this ENCRYPTION_KEY is not the one this database was set up with; nothing is stored"
+        ) from None
 
 
 async def _list(wanted: ForKeys, client: str | None) -> list[Shown]:

@@ -139,12 +139,15 @@ async def staged(directory: Path, *, concurrency: int = 32) -> AsyncIterator[Sta
 def scratch(below: Path | None, prefix: str) -> Iterator[Path]:
     """Yield a new directory that PostgreSQL's user can pass through; remove it unless it failed.
 
-    What failed is kept, so that its logs can be read.
+    What failed is kept, so that its logs can be read. Raises EmbeddedError if none can be made.
     """
-    if below is not None:
-        below.mkdir(parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=below)).absolute()
-    directory.chmod(0o711)
+    try:
+        directory = _new_directory(below, prefix)
+    except OSError as error:
+        where = "the temporary directory (TMPDIR)" if below is None else repr(str(below))
+        raise EmbeddedError(
+            f"cannot make a directory in {where}: {error.strerror}; choose another"
+        ) from error
     failed = False
     try:
         yield directory
@@ -154,6 +157,14 @@ def scratch(below: Path | None, prefix: str) -> Iterator[Path]:
     finally:
         if not failed:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _new_directory(below: Path | None, prefix: str) -> Path:
+    if below is not None:
+        below.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=below)).absolute()
+    directory.chmod(0o711)
+    return directory
 
 
 @contextmanager

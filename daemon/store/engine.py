@@ -17,11 +17,12 @@ THEIRS = "public"
 where the role is called like it."""
 
 
-def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+def make_engine(url: str, *, pool_size: int = 10, patience: float | None = None) -> AsyncEngine:
     """Return an engine for *url*; any `postgresql://` spelling of the field will do.
 
-    Parameters never show in an error: they may be ciphertexts. Raises StoreError if *url* is not
-    one of PostgreSQL; the message does not repeat it, since it may hold a password.
+    *patience* is how many seconds a statement may take. Parameters never show in an error: they
+    may be ciphertexts. Raises StoreError if *url* is not one of PostgreSQL; the message does not
+    repeat it, since it may hold a password.
     """
     try:
         parsed = make_url(url)
@@ -36,7 +37,11 @@ def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_timeout=10,
         hide_parameters=True,
         execution_options={"schema_translate_map": {None: THEIRS}},
-        connect_args={"timeout": 5, "server_settings": {"application_name": "bridgetender"}},
+        connect_args={
+            "timeout": 5,
+            "command_timeout": patience,
+            "server_settings": {"application_name": "bridgetender"},
+        },
     )
 
 
@@ -59,8 +64,8 @@ _NOT_A_URL = "DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@h
 
 
 async def dispose(engine: AsyncEngine) -> None:
-    """Close its connections, also where the caller is being cancelled."""
-    with anyio.CancelScope(shield=True):
+    """Close its connections, also where the caller is being cancelled; a hung one is left."""
+    with anyio.move_on_after(5, shield=True):
         await engine.dispose()
 
 
@@ -84,5 +89,7 @@ def storing() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "the database did not answer in time"
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].split(">: ", 1)[-1][:300]

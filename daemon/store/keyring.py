@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.store.engine import transaction
 from reconciler.model import Secret
 
+_EXISTS = text("SELECT to_regclass('bridgetender.keyring') IS NOT NULL")
 _READ = text("SELECT fingerprint_key FROM bridgetender.keyring WHERE id = 1")
 _WRITE = text("""
 INSERT INTO bridgetender.keyring (id, fingerprint_key) VALUES (1, :sealed) ON CONFLICT DO NOTHING
@@ -28,3 +29,16 @@ async def fingerprint_key(
             await connection.execute(_WRITE, {"sealed": make()})
             sealed = (await connection.execute(_READ)).scalar_one()
     return unseal(sealed, "the fingerprint key of this database")
+
+
+async def check_keyring(engine: AsyncEngine, unseal: Callable[[str, str], Secret]) -> None:
+    """Raise Undecryptable if the fingerprint key is stored and *unseal* cannot read it.
+
+    Writes nothing: before the first daemon, and before the schema, any encryption key will do.
+    """
+    async with transaction(engine) as connection:
+        if not (await connection.execute(_EXISTS)).scalar_one():
+            return
+        sealed = (await connection.execute(_READ)).scalar()
+    if sealed is not None:
+        unseal(sealed, "the fingerprint key of this database")

@@ -16,6 +16,9 @@ STALLED_AFTER = 180.0
 """Seconds without the end of an iteration after which the process should be restarted: six resyncs,
 and well above the longest a listing or a database call may take."""
 
+SILENT_AFTER = 20.0
+"""Seconds without a look at the database after which it counts as away; looks are 5 s apart."""
+
 Checks = Mapping[str, str | None]
 """Why each check fails, or None."""
 Verbose = Annotated[str | None, Query(description="list every check")]
@@ -48,11 +51,11 @@ def _router(vitals: Vitals) -> APIRouter:
     @router.get("/readyz")
     @router.get("/healthz")
     async def readyz(verbose: Verbose = None) -> Response:
-        return _answer(ready(vitals), verbose)
+        return _answer(ready(vitals, monotonic()), verbose)
 
     @router.get("/readyz/{check}")
     async def readyz_one(check: str, verbose: Verbose = None) -> Response:
-        checks = ready(vitals)
+        checks = ready(vitals, monotonic())
         if check not in checks:
             return JSONResponse({"detail": f"no such check; there are {sorted(checks)}"}, 404)
         return _answer({check: checks[check]}, verbose)
@@ -82,15 +85,21 @@ def alive(vitals: Vitals, now: float) -> Checks:
     }
 
 
-def ready(vitals: Vitals) -> Checks:
+def ready(vitals: Vitals, now: float) -> Checks:
     """Bridges are no reason: keys must be accepted while one is down."""
     return {
         "started": None if vitals.started else "still starting",
         "not-draining": "stopping" if vitals.draining else None,
-        "database": vitals.database,
+        "database": vitals.database or _silent(vitals, now),
         "schema": vitals.schema,
         "keyring": vitals.keyring,
     }
+
+
+def _silent(vitals: Vitals, now: float) -> str | None:
+    if vitals.database_seen_at is None or now - vitals.database_seen_at <= SILENT_AFTER:
+        return None
+    return f"no answer for {now - vitals.database_seen_at:.0f} s"
 
 
 def started(vitals: Vitals) -> Checks:

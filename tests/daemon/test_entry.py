@@ -8,6 +8,7 @@ from daemon.entry import (
     account_name,
     client_name,
     exchange_name,
+    filed_account,
     key_entry,
     key_label,
 )
@@ -96,6 +97,17 @@ def test_words_that_could_harm_are_refused_by_field(check: object, field: str, t
 def test_names_of_all_the_world_are_fine(name: str) -> None:
     assert client_name(f" {name} ") == name
     assert key_label(name) == name
+
+
+@pytest.mark.parametrize("account", ["x" * 201, "client_a/b", "client_a\\b", ".", "..", ""])
+def test_an_account_that_no_bridge_takes_is_refused_with_the_cure(account: str) -> None:
+    with pytest.raises(BadEntry, match=r"^name: .* --account$"):
+        filed_account(account)
+
+
+@pytest.mark.parametrize("account", ["x" * 200, "client_株式会社アクメ", "client_.."])
+def test_an_account_of_any_script_is_fine(account: str) -> None:
+    assert filed_account(account) == account
 
 
 @settings(deadline=None)

@@ -9,7 +9,7 @@ import pytest
 
 from daemon.metrics import Metrics
 from daemon.vitals import Vitals
-from daemon.web.health import STALLED_AFTER, alive, health_app
+from daemon.web.health import SILENT_AFTER, STALLED_AFTER, alive, health_app
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -90,6 +90,15 @@ async def test_what_is_needed_for_traffic_fails_readiness_and_never_liveness(
     setattr(vitals, what, REASON)
     assert await statuses(probe, *ALL[:4]) == [200, 503, 503, 200]
     assert await statuses(probe, f"/readyz/{what}", "/readyz/started") == [503, 200]
+
+
+async def test_a_database_that_says_nothing_is_not_called_well(
+    probe: httpx.AsyncClient, vitals: Vitals
+) -> None:
+    vitals.database_seen_at = monotonic() - SILENT_AFTER - 1
+    assert await statuses(probe, "/readyz", "/readyz/database", "/livez") == [503, 503, 200]
+    vitals.database_seen_at = monotonic()
+    assert await statuses(probe, "/readyz") == [200]
 
 
 async def test_a_daemon_that_holds_no_lease_is_alive_and_ready(

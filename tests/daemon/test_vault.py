@@ -158,3 +158,8 @@ def test_at_most_half_of_an_api_key_is_shown(text: str) -> None:
 def test_a_long_api_key_is_known_by_its_ends_and_a_short_one_by_nothing() -> None:
     assert ends(Secret("abcd" + "0" * 24 + "wxyz")) == "abcd…wxyz"
     assert ends(Secret("x" * 15)) == "…"
+
+
+def test_a_null_is_no_ciphertext() -> None:
+    with pytest.raises(Undecryptable):
+        Keyring([new_key()]).unseal(None)  # type: ignore[arg-type]

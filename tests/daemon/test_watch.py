@@ -210,12 +210,13 @@ async def test_after_a_run_no_client_account_or_key_is_in_any_label_or_value(
             {keys[0]: ("live", "applied"), keys[1]: ("parked", "unsupported")}
         )
         watch.counted(BRIDGE, await take_census(engine, BRIDGE, SystemClock().now()))
-    seen = await samples(metrics)
+        seen = await samples(metrics)
+        assert value(metrics, "connectors", bridge="main", phase="live") == 1
+        assert value(metrics, "connectors_reason", bridge="main", reason="unsupported") == 1
+    assert value(metrics, "connectors", bridge="main", phase="live") == 0, "no longer the holder"
     texts = {text for s in seen for pair in s.labels.items() for text in pair}
     forbidden = ("zanzibar", str(client), *map(str, keys), "client_")
     assert [t for t in texts if any(word in t.lower() for word in forbidden)] == []
     assert not any(re.search(r"[0-9a-f]{8}-[0-9a-f]{4}", text) for text in texts)
     labels = {"bridge": "main", "exchange": "other", "verdict": "unsupported"}
     assert value(metrics, "init_attempts_total", **labels) == 1
-    assert value(metrics, "connectors", bridge="main", phase="live") == 1
-    assert value(metrics, "connectors_reason", bridge="main", reason="unsupported") == 1

@@ -656,6 +656,23 @@ async def test_who_loses_the_lease_sends_and_writes_nothing_more() -> None:
         assert house.meter.held[-1] is False
 
 
+async def test_who_learns_of_the_loss_at_its_desk_waits_like_any_other() -> None:
+    """The worker itself is told, while it holds the streams of outcomes open."""
+    house = House()
+    await acme(house)
+    with capture_logs() as logs:
+        async with house.running():
+            await house.at_rest(within=60)
+            await house.store.expire(house.bridge.name)
+            assert await house.store.rival.acquire(house.bridge.name)
+            await acme(house, "kraken")
+            house.loop.look(None)
+            await anyio.sleep(10)
+    events = {entry["event"]: entry for entry in logs}
+    assert "another" in events["lease_lost"]["reason"] or "holds" in events["lease_lost"]["reason"]
+    assert "term_crashed" not in events
+
+
 async def test_nothing_is_sent_once_the_lease_has_ended() -> None:
     house = House()
     ports = house.ports(house.store.leases)

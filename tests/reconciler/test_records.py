@@ -425,3 +425,11 @@ def test_a_removal_that_fails_backs_off() -> None:
 
         assert (after.phase, after.sent, after.fingerprint) == (Phase.REMOVING, OURS, OURS)
         assert waits == [1, 2, 4, 8]
+
+
+def test_a_new_key_that_was_only_seen_on_the_bridge_parks_at_its_first_refusal() -> None:
+    sent = record(Phase.INITIALIZING, fingerprint=None)
+    confirmed = scribe().planned(SLOT, sent, Confirm(KEY))
+    assert confirmed.phase is Phase.LIVE
+    refused = scribe(1).attempted(confirmed, failed(Refused("no"), Action.VERIFY))
+    assert (refused.phase, refused.verified) == (Phase.PARKED, Verified.FAILED)

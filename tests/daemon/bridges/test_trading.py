@@ -313,6 +313,16 @@ async def test_every_request_carries_the_token() -> None:
     assert tokens == {"Bearer token-of-the-bridge"}
 
 
+async def test_a_nul_in_a_listing_is_no_reason_to_stop_comparing() -> None:
+    rows = [
+        ROW | {"fingerprint": "a\0b"},
+        ROW | {"account": "x\0y"},
+        ROW | {"connector": "k\0"},
+    ]
+    found = (await of_handler(lambda _: listing(*rows)).observe()).connectors
+    assert [(c.slot.account, c.fingerprint) for c in found] == [("client_acme", "a\ufffdb")]
+
+
 @pytest.mark.parametrize("answer", [httpx.Response(404), httpx.Response(200, text="<html>")])
 async def test_whatever_else_answers_to_the_pulse_lives(answer: httpx.Response) -> None:
     assert await of_handler(lambda _: answer).pulse() is None
