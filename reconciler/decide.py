@@ -11,6 +11,7 @@ from reconciler.model import (
     StoredKey,
     Urgency,
 )
+from reconciler.rules import LONGEST_REQUEST
 from reconciler.steps import Adopt, Confirm, Forget, Initialize, Park, Remove, Step
 
 _UNDER_WAY = (Phase.PENDING, Phase.RETRYING, Phase.INITIALIZING)
@@ -52,7 +53,15 @@ def _unwanted(record: Record, seen: Sight, now: Instant) -> Step | None:
             return Forget()
         return None if _being_removed(record, seen) else Remove(seen.fingerprint)
     untouched = record.sent is None
-    return Forget() if untouched or seen is Absence.BELIEVED else None
+    gone = seen is Absence.BELIEVED and not _may_land(record, now)
+    return Forget() if untouched or gone else None
+
+
+def _may_land(record: Record, now: Instant) -> bool:
+    """A request that was given up may still be carried out; forgotten, it would be nobody's."""
+    unclear = record.phase is Phase.RETRYING and record.reason is Reason.UNCLEAR
+    tried = record.last_attempt_at
+    return unclear and tried is not None and now - tried < LONGEST_REQUEST
 
 
 def _being_removed(record: Record, seen: Connector) -> bool:

@@ -5,6 +5,9 @@ from datetime import timedelta
 
 from reconciler.backoff import Backoff
 
+LONGEST_REQUEST = timedelta(seconds=80)
+"""Connect, add and verify at their timeouts: past it, an open intent is nobody's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -23,8 +26,7 @@ class Rules:
     batch: int = 100
     lease: timedelta = timedelta(seconds=15)
     renew: timedelta = timedelta(seconds=5)
-    longest_request: timedelta = timedelta(seconds=80)
-    """Connect, add and verify at their timeouts: past it, an open intent is nobody's."""
+    longest_request: timedelta = LONGEST_REQUEST
     verify_every: timedelta = timedelta(minutes=15)
     verify_again: timedelta = timedelta(minutes=1)
     """When a verification told neither yes nor no."""

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -266,3 +267,9 @@ def test_the_label_of_before_grants_no_wish(phase: Phase) -> None:
 @pytest.mark.parametrize("seen", [UNKNOWN, DOUBTED, BELIEVED, BARE, ELSEWISE])
 def test_what_waits_for_its_time_is_not_planned_again(phase: Phase, seen: Sight) -> None:
     assert step(KEY, record(phase), seen) is None
+
+
+def test_a_request_that_was_given_up_is_not_forgotten_while_it_may_land() -> None:
+    given_up = record(Phase.RETRYING, reason=Reason.UNCLEAR, last_attempt_at=NOW)
+    assert decide(None, given_up, Absence.BELIEVED, NOW + timedelta(seconds=79)) is None
+    assert decide(None, given_up, Absence.BELIEVED, NOW + timedelta(seconds=80)) == Forget()
