@@ -41,6 +41,15 @@ async def test_two_clients_that_would_meet_in_one_account_are_warned_of(cli: Any
     assert "Acme Capital has account 'client_acme_capital' too" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["A/B", "x" * 194])
+async def test_a_name_that_makes_no_account_needs_one(cli: Any, people: People, name: str) -> None:
+    result = await cli("clients", "add", name)
+    assert result.exit_code == Code.USAGE
+    assert "give another with --account" in result.output
+    assert await people.clients() == []
+    assert (await cli("clients", "add", name, "--account", "desk")).exit_code == Code.OK
+
+
 async def test_a_name_of_the_field_cannot_move_the_cursor(cli: Any, people: People) -> None:
     await people.add_client("evil\x1b[2J\r\nname")
     printed = (await cli("clients", "list")).stdout

@@ -8,11 +8,14 @@ from uuid import UUID
 import anyio
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli import asking
 from daemon.cli.exits import Code
+from daemon.store.keyring import check_keyring, fingerprint_key
 from daemon.store.people import People, SealedEntry
-from reconciler.model import ClientId, KeyId
+from daemon.vault import Keyring, new_key
+from reconciler.model import ClientId, KeyId, Secret
 
 pytestmark = pytest.mark.anyio
 API_KEY = "canary-key-5d1f2f0c9a7e4b6d8c3a1e0f-yek"
@@ -41,6 +44,31 @@ async def test_a_key_is_stored_encrypted_and_shown_by_its_ends(
     assert said["api_key"] == "cana…-yek"
     assert (row.label, row.is_testnet, row.is_active, row.exchange) == ("desk 1", True, True, "okx")
     assert await _open(people, row.id, encryption_key) == SECRETS
+
+
+@pytest.mark.usefixtures("acme")
+async def test_a_key_sealed_with_another_encryption_key_is_not_stored(
+    cli: Any, people: People, engine: AsyncEngine, encryption_key: str
+) -> None:
+    keyring = Keyring([Secret(encryption_key)])
+    await fingerprint_key(engine, keyring.unseal, lambda: keyring.seal(new_key()))
+    args, secrets = ("keys", "add", "Acme Capital", "okx"), json.dumps(SECRETS)
+    wrong = await cli(*args, input=secrets, ENCRYPTION_KEY=new_key().reveal())
+    assert wrong.exit_code == Code.USAGE
+    assert "this ENCRYPTION_KEY is not the one this database was set up with" in wrong.output
+    assert await people.keys() == []
+    assert (await cli(*args, input=secrets)).exit_code == Code.OK
+
+
+async def test_before_the_daemon_any_encryption_key_will_do(
+    engine: AsyncEngine, encryption_key: str
+) -> None:
+    keyring = Keyring([Secret(encryption_key)])
+    await check_keyring(engine, keyring.unseal)
+    async with engine.begin() as connection:
+        assert not (await connection.exec_driver_sql("TABLE bridgetender.keyring")).all()
+        await connection.exec_driver_sql("DROP SCHEMA bridgetender CASCADE")
+    await check_keyring(engine, keyring.unseal)
 
 
 SPELLINGS = {
