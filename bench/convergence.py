@@ -35,6 +35,8 @@ EXCHANGES = (
     "htx",
     "bingx",
 )
+WARM_UP = 32
+"""Keys that are live before the measurement begins."""
 _LIVE = text("SELECT count(*) FROM bridgetender.connectors WHERE phase = 'live'")
 
 
@@ -65,16 +67,29 @@ async def _round(stage: Stage, options: argparse.Namespace) -> Round:
     await stage.start("bridge", program)
     await stage.start_daemon()
     await _until_ready(stage)
-    rows = _rows(options.keys, Keyring([stage.encryption_key]))
+    keyring = Keyring([stage.encryption_key])
+    await _warm_up(stage, keyring)
+    rows = _rows(range(WARM_UP, WARM_UP + options.keys), keyring)
     daemon = stage.children["daemon"].pid
     cpu = _cpu_seconds(daemon)
-    began = await _store(stage.engine, options.keys, rows)
-    await _until_live(stage.engine, options.keys)
+    before = await _calls(stage)
+    began = await _store(stage.engine, "client", rows)
+    await _until_live(stage.engine, WARM_UP + options.keys)
     took = monotonic() - began
     cpu = _cpu_seconds(daemon) - cpu
-    transport = httpx.AsyncHTTPTransport(uds=uds)
+    return Round(took, cpu, await _calls(stage) - before)
+
+
+async def _warm_up(stage: Stage, keyring: Keyring) -> None:
+    """A daemon runs for weeks: its first statements and connections are not what is measured."""
+    await _store(stage.engine, "warm-up", _rows(range(WARM_UP), keyring))
+    await _until_live(stage.engine, WARM_UP)
+
+
+async def _calls(stage: Stage) -> int:
+    transport = httpx.AsyncHTTPTransport(uds=stage.bridge_url.removeprefix("unix:"))
     async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as bridge:
-        return Round(took, cpu, sum((await bridge.get("/calls")).json().values()))
+        return sum((await bridge.get("/calls")).json().values())
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -86,20 +101,20 @@ def _cpu_seconds(pid: int) -> float:
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
-def _rows(count: int, keyring: Keyring) -> list[dict[str, Any]]:
+def _rows(numbers: range, keyring: Keyring) -> list[dict[str, Any]]:
     return [
         {
             "exchange": EXCHANGES[number % len(EXCHANGES)],
             "api_key": keyring.seal(Secret(f"key-{number}")),
             "api_secret": keyring.seal(Secret(f"secret-{number}")),
         }
-        for number in range(count)
+        for number in numbers
     ]
 
 
-async def _store(engine: AsyncEngine, count: int, rows: list[dict[str, Any]]) -> float:
+async def _store(engine: AsyncEngine, name: str, rows: list[dict[str, Any]]) -> float:
     """Store the keys of as many clients as are needed; return the moment of the commit."""
-    names = [{"name": f"client {n}"} for n in range(-(-count // len(EXCHANGES)))]
+    names = [{"name": f"{name} {n}"} for n in range(-(-len(rows) // len(EXCHANGES)))]
     async with engine.begin() as connection:
         made = await connection.execute(insert(clients).returning(clients.c.id), names)
         ids = made.scalars().all()
@@ -120,7 +135,7 @@ async def _until_live(engine: AsyncEngine, count: int) -> None:
     async with engine.connect() as connection:
         while (await connection.execute(_LIVE)).scalar_one() < count:
             await connection.rollback()
-            await anyio.sleep(0.01)
+            await anyio.sleep(0.02)
 
 
 def _figures(rounds: list[Round], options: argparse.Namespace) -> dict[str, Any]:
