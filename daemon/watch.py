@@ -80,6 +80,7 @@ class Watch:
         if not vitals.held:
             vitals.up, vitals.reason, vitals.since = up, reason, since
             vitals.seen_at = self._clock.now()
+            self._metrics.bridge_up.labels(bridge).set(up)
 
     def unmanaged(self, bridge: BridgeName, count: int) -> None:
         self._metrics.unmanaged.labels(bridge).set(count)

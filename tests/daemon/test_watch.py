@@ -220,3 +220,16 @@ async def test_after_a_run_no_client_account_or_key_is_in_any_label_or_value(
     assert not any(re.search(r"[0-9a-f]{8}-[0-9a-f]{4}", text) for text in texts)
     labels = {"bridge": "main", "exchange": "other", "verdict": "unsupported"}
     assert value(metrics, "init_attempts_total", **labels) == 1
+
+
+def test_a_replica_without_the_bridge_says_what_the_holder_wrote_down() -> None:
+    metrics, vitals, clock = Metrics(), Vitals(), SystemClock()
+    metrics.start_at_zero(BRIDGE)
+    watch = Watch(metrics, vitals, clock)
+    watch.lease_held(BRIDGE, held=False)
+    watch.told(BRIDGE, up=True, reason="", since=clock.now())
+    assert vitals.of(BRIDGE).up is True
+    assert value(metrics, "bridge_up", bridge=BRIDGE) == 1
+    watch.lease_held(BRIDGE, held=True)
+    watch.told(BRIDGE, up=False, reason="the holder of before", since=clock.now())
+    assert vitals.of(BRIDGE).up is True, "a holder believes its own eyes"
