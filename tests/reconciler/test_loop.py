@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from reconciler.attempting import Attempter
 from reconciler.desk import Desk
 from reconciler.jobs import Job
 from reconciler.lookout import Lookout
-from reconciler.model import KeyId, Lease, Phase, Reason, Slot, Verified
+from reconciler.model import KeyId, Lease, Phase, Reason, Record, Slot, Verified
 from reconciler.pacing import Breaker, Holdoffs
 from reconciler.records import Action
 from reconciler.rules import Rules
@@ -656,21 +656,29 @@ async def test_who_loses_the_lease_sends_and_writes_nothing_more() -> None:
         assert house.meter.held[-1] is False
 
 
-async def test_who_learns_of_the_loss_at_its_desk_waits_like_any_other() -> None:
-    """The worker itself is told, while it holds the streams of outcomes open."""
+async def test_a_worker_that_is_told_of_the_loss_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is told while it holds the streams of outcomes open."""
     house = House()
     await acme(house)
+    intend = house.store.ledger.intend
+    told: list[Lease] = []
+
+    async def lose_once(lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
+        if not told:
+            told.append(lease)
+            raise LeaseLost("another replica holds it")
+        return await intend(lease, records)
+
+    monkeypatch.setattr(house.store.ledger, "intend", lose_once)
     with capture_logs() as logs:
         async with house.running():
-            await house.at_rest(within=60)
-            await house.store.expire(house.bridge.name)
-            assert await house.store.rival.acquire(house.bridge.name)
-            await acme(house, "kraken")
-            house.loop.look(None)
-            await anyio.sleep(10)
-    events = {entry["event"]: entry for entry in logs}
-    assert "another" in events["lease_lost"]["reason"] or "holds" in events["lease_lost"]["reason"]
-    assert "term_crashed" not in events
+            await anyio.sleep(60)
+    lost = [entry["reason"] for entry in logs if entry["event"] == "lease_lost"]
+    assert lost == ["another replica holds it"]
+    assert "term_crashed" not in {entry["event"] for entry in logs}
+    assert {s.connector for s in house.there()} == {"binance"}
 
 
 async def test_nothing_is_sent_once_the_lease_has_ended() -> None:
