@@ -33,6 +33,8 @@ COMMANDS = {
     "reinit": _Command("reinit", "Ask for keys to be initialized again."),
     "clients": _Command("clients", "Add and list clients."),
     "keys": _Command("keys", "Add, list, disable, enable and delete keys."),
+    "backup": _Command("backup", "Write the embedded database to a file."),
+    "restore": _Command("restore", "Make a backup the embedded database, if that is empty."),
     "new-key": _Command("new_key", "Make a value for ENCRYPTION_KEY."),
     "version": _Command("version", "Print the version."),
 }
