@@ -168,7 +168,8 @@ async def _hear_of_bridges(parts: Parts) -> None:
     if parts.vitals.schema is not None:
         return
     for seen in await Status(parts.engine).bridges():
-        if seen.bridge in parts.vitals.bridges and seen.since is not None:
+        known = seen.bridge in parts.vitals.bridges and seen.since is not None
+        if known and seen.holder is not None:  # what nobody looks after may be otherwise by now
             parts.watch.told(seen.bridge, up=seen.up, reason=seen.reason, since=seen.since)
 
 

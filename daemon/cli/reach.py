@@ -67,7 +67,7 @@ def settings(kind: type[T]) -> T:
     except BadSettings as error:
         raise Trouble(f"settings are missing or wrong:\n{error}") from None
     except EmbeddedError as error:
-        raise Trouble(str(error)) from None
+        raise Trouble(str(error), Code.DATABASE) from None
 
 
 @asynccontextmanager

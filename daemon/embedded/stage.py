@@ -95,7 +95,7 @@ class Stage:
         await child.wait()
 
     async def stop_all(self) -> None:
-        for name in ("daemon", "bridge", "paper"):
+        for name in ("daemon", "bridge", "paper", *self.children):
             await self.stop(name)
 
     async def start(
