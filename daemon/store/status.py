@@ -82,8 +82,8 @@ class AttemptRow:
 
 STANDING = f"""
 WITH {desired(of_clients=False)}
-SELECT k.id, k.client_id, c.name, k.exchange, k.label, k.is_testnet, k.is_active,
-  coalesce(p.account, n.account), coalesce(p.connector, lower(k.exchange::text)),
+SELECT k.id, k.client_id, n.name, k.exchange, k.label, k.is_testnet, k.is_active,
+  coalesce(p.account, n.account), coalesce(p.connector, lower(k.exchange)),
   CASE
     WHEN NOT k.is_active OR n.status = 'SUSPENDED' THEN 'inactive'
     WHEN NOT p.owned AND o.client_id IS NOT NULL OR d.key_id <> k.id THEN 'conflict'
@@ -98,8 +98,7 @@ SELECT k.id, k.client_id, c.name, k.exchange, k.label, k.is_testnet, k.is_active
   END AS reason,
   coalesce(r.message, ''), coalesce(r.failures, 0), r.due_at, r.last_attempt_at, r.live_since,
   coalesce(r.verified, 'unknown'), r.verified_at, nullif(d.key_id, k.id)
-FROM public.exchange_api_keys k
-JOIN public.clients c ON c.id = k.client_id
+FROM bridgetender.keys() k
 JOIN named n ON n.id = k.client_id
 LEFT JOIN placed p ON p.key_id = k.id
 LEFT JOIN bridgetender.accounts o ON o.bridge = :bridge AND o.account = n.account
@@ -107,7 +106,7 @@ LEFT JOIN desired d ON d.account = p.account AND d.connector = p.connector
 LEFT JOIN bridgetender.connectors r ON r.bridge = :bridge AND r.key_id = k.id
   AND d.key_id = k.id AND r.account = d.account AND r.connector = d.connector
 """
-_KEYS = text(f"{STANDING} ORDER BY c.name, k.exchange, k.created_at, k.id")
+_KEYS = text(f"{STANDING} ORDER BY n.name, k.exchange, k.created_at, k.id")
 _KEY = text(f"{STANDING} WHERE k.id = :key")
 _RECORD = text(f"""
 SELECT {columns("r")} FROM bridgetender.connectors r

@@ -136,7 +136,7 @@ def unclaimed(*, of_clients: bool, accounts: str = ACCOUNTS) -> str:
 WITH {desired(of_clients=of_clients)}
 SELECT DISTINCT ON (n.account) :bridge, n.account, n.id FROM named n
 WHERE n.status <> 'SUSPENDED'
-  AND EXISTS (SELECT FROM public.exchange_api_keys k WHERE k.client_id = n.id AND k.is_active)
+  AND EXISTS (SELECT FROM bridgetender.keys() k WHERE k.client_id = n.id AND k.is_active)
   AND NOT EXISTS (
     SELECT FROM {accounts} o WHERE o.bridge = :bridge AND o.account = n.account)
 ORDER BY n.account, n.created_at, n.id
