@@ -13,7 +13,6 @@ from daemon.store import schema
 from daemon.store.adopting import CannotMigrate
 
 app = command_app()
-_OWNER = "'bridgetender migrate --sql' prints what is missing, for the tables' owner to run with psql"
 
 
 @app.command()
@@ -56,7 +55,7 @@ def _print(migration: schema.Migration) -> None:
     for each in migration.missing:
         warn(schema.lacking(each))
     if migration.missing:
-        warn(_OWNER)
+        warn(schema.FOR_OWNER)
     if before != after:
         say(f"Migrated the schema: {before or 'nothing'} -> {after}")
     elif migration.done:
@@ -70,7 +69,7 @@ async def _migrate(wanted: ForDatabase) -> schema.Migration:
         try:
             return await schema.migrate(engine)
         except CannotMigrate as error:
-            raise Trouble(f"nothing was changed:\n{error}\n{_OWNER}", Code.DATABASE) from None
+            raise Trouble(f"nothing was changed:\n{error}", Code.DATABASE) from None
 
 
 async def _script(wanted: ForDatabase) -> str:

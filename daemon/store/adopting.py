@@ -17,8 +17,12 @@ from daemon.store.found import Found
 from daemon.store.hooks import FILLS, HINTS, TRIGGERED, Routine, Trigger, readers
 from daemon.store.tables import SCHEMA, clients, exchange_api_keys
 
-PATIENCE = "3s"
-"""How long a statement waits for those who use their tables, while others wait for it."""
+PATIENCE, HASTE = "3s", "500ms"
+"""How long the first and the second of their tables are waited for, while others wait for us.
+
+PostgreSQL looks for deadlocks after 1 s. Who waits for the first table holds nothing yet, and the
+second is given up before anybody who has it, and waits for the first, is taken for its victim.
+"""
 
 
 class CannotMigrate(Exception):
@@ -66,7 +70,7 @@ def plan(found: Found, revisions: Sequence[str]) -> list[Statement]:
         raise CannotMigrate("\n".join(complaints))
     theirs = [*_their_tables(found), *_dates(found)]
     hooks = list(_triggers(found))
-    body = [
+    return [
         *_our_schema(found),
         *(Statement(sql, _to_alter_ours(found)) for sql in revisions),
         *(_locks(found) if theirs or hooks else ()),
@@ -76,8 +80,6 @@ def plan(found: Found, revisions: Sequence[str]) -> list[Statement]:
         *hooks,
         *_to_see(found),
     ]
-    patience = Statement(f"SET LOCAL lock_timeout = '{PATIENCE}'", _ANYBODY, None)
-    return [patience, *body] if body else []
 
 
 def grants(found: Found) -> list[str]:
@@ -111,10 +113,14 @@ def _to_alter_ours(found: Found) -> Right:
 
 def _to_alter(found: Found, table: str) -> Right:
     if table not in found.tables:
-        cure = f"GRANT CREATE ON SCHEMA public TO {quoted(found.role)}"
-        return Right("CREATE on schema public", found.may_create_theirs, cure)
+        return _to_create(found)
     there = found.tables[table]
     return _ownership(f"public.{table}", there.owner, held=there.owned)
+
+
+def _to_create(found: Found) -> Right:
+    cure = f"GRANT CREATE ON SCHEMA public TO {quoted(found.role)}"
+    return Right("CREATE on schema public", found.may_create_theirs, cure)
 
 
 def _ownership(what: str, owner: str, *, held: bool) -> Right:
@@ -187,6 +193,7 @@ def _their_tables(found: Found) -> Iterator[Statement]:
         else:
             for sql, without in _adoption(name, table, found.tables[name]):
                 yield Statement(sql, right, without)
+            yield from _index(found, name)
 
 
 def _adoption(name: str, table: Table, there: catalogue.Table) -> Iterator[tuple[str, str]]:
@@ -202,9 +209,14 @@ def _adoption(name: str, table: Table, there: catalogue.Table) -> Iterator[tuple
             if default is not None:
                 sql = f"{alter} ALTER COLUMN {column.name} SET DEFAULT {default}"
                 yield sql, f"who writes a row must say its {column.name}"
-    if name == "exchange_api_keys" and "client_id" not in there.indexed:
+
+
+def _index(found: Found, name: str) -> Iterator[Statement]:
+    if "client_id" in found.tables[name].columns.keys() - found.tables[name].indexed:
         sql = f"CREATE INDEX IF NOT EXISTS ix_{name}_client_id ON public.{name} (client_id)"
-        yield sql, "the daemon reads a client's keys more slowly"
+        alter, create = _to_alter(found, name), _to_create(found)
+        right = alter if not alter.held else create  # an owner needs both
+        yield Statement(sql, right, "the daemon reads a client's keys more slowly")
 
 
 def _specification(column: Column[object]) -> str:
@@ -242,13 +254,10 @@ def _to_see(found: Found) -> Iterator[Statement]:
 
 
 def _locks(found: Found) -> Iterator[Statement]:
-    """Take their tables in an order in which nobody who writes a key can deadlock with us.
-
-    Who waits for the first holds nothing yet, and for the second nobody waits.
-    """
-    for name, how in (("exchange_api_keys", ""), ("clients", " NOWAIT")):
+    for name, wait in (("exchange_api_keys", PATIENCE), ("clients", HASTE)):
         if name in found.tables:
-            lock = f"LOCK TABLE public.{name} IN ACCESS EXCLUSIVE MODE{how}"
+            yield Statement(f"SET LOCAL lock_timeout = '{wait}'", _ANYBODY, None)
+            lock = f"LOCK TABLE public.{name} IN ACCESS EXCLUSIVE MODE"
             yield Statement(lock, _to_alter(found, name), None)
 
 
@@ -262,7 +271,7 @@ def _complaints(found: Found) -> Iterator[str]:
             continue
         for column in _MODEL[name].columns:
             known = there.columns.get(column.name)
-            wanted = _TYPES[column.name] if column.name in _TYPES else ()
+            wanted = _TYPES.get(column.name, ())
             if known and wanted and known.type not in wanted:
                 yield f"public.{name}.{column.name} is {known.type}; expected {wanted[0]}"
         for column_name in _NEEDED[name]:
@@ -286,7 +295,7 @@ def _types_of(table: Table, there: catalogue.Table | None) -> dict[str, str]:
 
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
-_DDL = _DIALECT.ddl_compiler(_DIALECT, None)
+_DDL = postgresql.base.PGDDLCompiler(_DIALECT, CreateTable(clients))
 _PUBLIC = MetaData()
 _MODEL = {
     table.name: table.to_metadata(_PUBLIC, schema="public")

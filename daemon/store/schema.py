@@ -21,6 +21,7 @@ from daemon.store.hooks import DROPS
 from daemon.store.tables import SCHEMA
 from reconciler.verdicts import StoreError
 
+FOR_OWNER = "'bridgetender migrate --sql' prints what is missing, for the owner to run with psql"
 TRIES = 10
 _IN_USE = "55P03"
 _BREATH = 0.3
@@ -61,8 +62,8 @@ async def script(engine: AsyncEngine) -> str:
         return "-- Nothing is to be done."
     about = f"-- For database {found.database!r}, and the daemon as the role {found.role!r}.\nBEGIN"
     lines = [about, _LOCK, *(each.sql for each in statements)]
-    if not all(each.right.held for each in statements):
-        lines += grants(found)
+    if not (found.ours and found.ours.owned) and not all(each.right.held for each in statements):
+        lines += grants(found)  # what another makes belongs to it
     return ";\n\n".join([*dict.fromkeys(lines), "COMMIT;"])
 
 
@@ -102,7 +103,7 @@ async def _migrate(engine: AsyncEngine) -> Migration:
         work = [each for each in statements if each.without is not None]
         missing = [each for each in work if not each.right.held]
         if any(not each.without for each in missing):
-            raise CannotMigrate("\n".join(map(lacking, missing)))
+            raise CannotMigrate("\n".join([*map(lacking, missing), FOR_OWNER]))
         for each in statements:
             if each.right.held:
                 await _run(connection, each)
@@ -125,8 +126,10 @@ async def _prepare(connection: AsyncConnection) -> tuple[Found, str | None, list
             f"this role may not use the schema {SCHEMA}: let {found.ours.owner!r} run\n{asked}"
         )
     before = await _version(connection)
+    if before and before > newest():
+        return found, before, []  # nor are its functions ours to change
     revisions: Sequence[str] = ()
-    if before is None or before < newest():  # a newer one is not ours to change
+    if before != newest():
         revisions = _revisions(command.upgrade, f"{before}:head" if before else "head")
     return found, before, plan(found, revisions)
 

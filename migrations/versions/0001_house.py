@@ -1,4 +1,4 @@
-"""Our own tables. Those of people have no versions: `daemon.store.adopting` takes them as they are."""
+"""Our own tables; people's have no versions: `daemon.store.adopting` takes them as they are."""
 
 import sqlalchemy as sa
 from alembic import op
