@@ -152,21 +152,32 @@ async def test_updated_at_moves_with_a_row_unless_the_writer_moved_it(found: Asy
 async def test_the_script_run_by_psql_leads_to_the_same_schema(
     found: AsyncEngine, opened: Opened, state: State, postgres: Server
 ) -> None:
-    psql = installed("psql", package="postgresql-client")
     copy = await opened()
     await make(copy, state)
-    written = await schema.script(found)
+    await psql(postgres, copy, await schema.script(found))
+    kept = (await rows(found)).keys()
+    await schema.migrate(found)
+    assert await structure(copy) == await structure(found)
+    assert (await rows(copy)).keys() == kept
+    assert (await schema.migrate(copy)).done == []
+
+
+async def test_where_nothing_was_found_the_script_makes_what_migrate_makes(
+    engine: AsyncEngine, opened: Opened, postgres: Server
+) -> None:
+    empty = await opened()
+    await psql(postgres, empty, await schema.script(empty))
+    assert await structure(empty) == await structure(engine)
+
+
+async def psql(postgres: Server, engine: AsyncEngine, script: str) -> None:
+    program = installed("psql", package="postgresql-client")
     ran = await anyio.run_process(
-        [psql, "-qX", "-v", "ON_ERROR_STOP=1", postgres.dsn(str(copy.url.database))],
-        input=written.encode(),
+        [program, "-qX", "-v", "ON_ERROR_STOP=1", postgres.dsn(str(engine.url.database))],
+        input=script.encode(),
         stdout=subprocess.DEVNULL,
     )
     assert not ran.stderr
-    before = await rows(found)
-    await schema.migrate(found)
-    assert await structure(copy) == await structure(found)
-    assert (await rows(copy)).keys() == before.keys()
-    assert (await schema.migrate(copy)).done == []
 
 
 async def test_two_migrations_at_once_adopt_it_once(found: AsyncEngine) -> None:
