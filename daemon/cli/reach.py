@@ -12,15 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.cli.exits import Code, Trouble
 from daemon.scrub import masked
 from daemon.settings import BadSettings, read
-from daemon.store.engine import dispose, make_engine, sqlstate
+from daemon.store.engine import NOT_MIGRATED, dispose, make_engine, sqlstate
 from daemon.store.people import NoSuchThing
 from daemon.vault import Keyring
 from reconciler.model import Secret
 from reconciler.verdicts import StoreError
 
 T = TypeVar("T")
-_NO_TABLES = ("42P01", "42703", "42883", "3F000")
-"""SQLSTATEs: undefined table, column, function, schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def away(engine: AsyncEngine, error: StoreError) -> str:
     """Say what was tried, what came of it, and what to check."""
     tried, why = whereabouts(engine.url), masked(str(error))
     state = sqlstate(error)
-    if state in _NO_TABLES:
+    if state in NOT_MIGRATED:
         return f"the tables in {tried} are not those of this version: run 'bridgetender migrate'"
     if state == "55P03":
         return f"others use the tables in {tried}, without a pause: run it again when they are idle"

@@ -16,6 +16,9 @@ THEIRS = "public"
 """The schema of people's tables, always said: the search path may lead elsewhere, to ours for one
 where the role is called like it."""
 
+NOT_MIGRATED = ("42P01", "42703", "42883", "3F000")
+"""SQLSTATEs: undefined table, column, function, schema."""
+
 
 def make_engine(url: str, *, pool_size: int = 10, patience: float | None = None) -> AsyncEngine:
     """Return an engine for *url*; any `postgresql://` spelling of the field will do.

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store.adopting import CannotMigrate, Statement, grants, plan
-from daemon.store.engine import first_line, sqlstate, transaction
+from daemon.store.engine import NOT_MIGRATED, first_line, sqlstate, transaction
 from daemon.store.found import Found, find
 from daemon.store.hooks import DROPS
 from daemon.store.tables import SCHEMA
@@ -29,6 +29,7 @@ _BREATH = 0.3
 _LOCK = f"SELECT pg_advisory_xact_lock({0x6272_6964_6765})"
 """Of migrations, so that two at once run one after the other; it ends with the transaction."""
 _IS_MIGRATED = text(f"SELECT to_regclass('{SCHEMA}.alembic_version') IS NOT NULL")
+_READ = text(f"SELECT FROM {SCHEMA}.keys(), {SCHEMA}.clients() LIMIT 0")
 _VERSION = text(f"SELECT version_num FROM {SCHEMA}.alembic_version")
 
 
@@ -86,6 +87,21 @@ async def version(engine: AsyncEngine) -> str | None:
     """Return the schema's version; None before the first migration. Raises StoreError."""
     async with transaction(engine) as connection:
         return await _version(connection)
+
+
+async def unreadable(engine: AsyncEngine) -> str | None:
+    """Return why their tables cannot be read any more as they were found, None if they can.
+
+    Raises StoreError.
+    """
+    try:
+        async with transaction(engine) as connection:
+            await connection.execute(_READ)
+    except StoreError as error:
+        if sqlstate(error) in NOT_MIGRATED:
+            return f"the tables have changed ({error}): run 'bridgetender migrate'"
+        raise
+    return None
 
 
 def newest() -> str:
