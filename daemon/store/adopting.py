@@ -14,7 +14,17 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from daemon.store import found as catalogue
 from daemon.store.found import Found
-from daemon.store.hooks import FILLS, HINTS, TRIGGERED, Routine, Trigger, readers
+from daemon.store.hooks import FILLS, HINTS, TRIGGERED, Trigger, readers
+from daemon.store.rights import (
+    ANYBODY,
+    Right,
+    privilege,
+    quoted,
+    to_alter,
+    to_alter_ours,
+    to_create,
+    to_replace,
+)
 from daemon.store.tables import SCHEMA, clients, exchange_api_keys
 
 PATIENCE, HASTE = "3s", "500ms"
@@ -27,15 +37,6 @@ second is given up before anybody who has it, and waits for the first, is taken 
 
 class CannotMigrate(Exception):
     """Nothing was changed. The message says what is in the way, and who can do what about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """What a statement needs, whether this role has it, and how it, or another, comes to it."""
-
-    what: str
-    held: bool
-    cure: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def plan(found: Found, revisions: Sequence[str]) -> list[Statement]:
     hooks = list(_triggers(found))
     return [
         *_our_schema(found),
-        *(Statement(sql, _to_alter_ours(found)) for sql in revisions),
+        *(Statement(sql, to_alter_ours(found)) for sql in revisions),
         *(_locks(found) if theirs or hooks else ()),
         *theirs,
         *_routines(found),
@@ -93,67 +94,21 @@ def grants(found: Found) -> list[str]:
     ]
 
 
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-# -- rights ----------------------------------------------------------------------------------
-
-
-_ANYBODY = Right("nothing", held=True, cure="")
-
-
-def _to_alter_ours(found: Found) -> Right:
-    if found.ours is None:
-        database = quoted(found.database)
-        cure = f"GRANT CREATE ON DATABASE {database} TO {quoted(found.role)}"
-        return Right(f"CREATE on database {database}", found.may_create_schema, cure)
-    return _ownership(f"schema {SCHEMA}", found.ours.owner, held=found.ours.owned)
-
-
-def _to_alter(found: Found, table: str) -> Right:
-    if table not in found.tables:
-        return _to_create(found)
-    there = found.tables[table]
-    return _ownership(f"public.{table}", there.owner, held=there.owned)
-
-
-def _to_create(found: Found) -> Right:
-    cure = f"GRANT CREATE ON SCHEMA public TO {quoted(found.role)}"
-    return Right("CREATE on schema public", found.may_create_theirs, cure)
-
-
-def _ownership(what: str, owner: str, *, held: bool) -> Right:
-    return Right(f"ownership of {what}", held, f"the role {quoted(owner)} has to run it")
-
-
-def _privilege(found: Found, privilege: str, table: str) -> Right:
-    there = found.tables.get(table)
-    held = there is None or there.owned or privilege in there.privileges
-    name = f"public.{table}"
-    cure = f"GRANT {privilege} ON {name} TO {quoted(found.role)}"
-    return Right(f"{privilege} on {name}", held, cure)
-
-
 # -- ours ------------------------------------------------------------------------------------
 
 
 def _our_schema(found: Found) -> Iterator[Statement]:
     if found.ours is None:
-        yield Statement(f"CREATE SCHEMA {SCHEMA}", _to_alter_ours(found))
+        yield Statement(f"CREATE SCHEMA {SCHEMA}", to_alter_ours(found))
 
 
 def _routines(found: Found) -> Iterator[Statement]:
     for routine in (*readers(_types(found)), *TRIGGERED):
         there = found.functions.get(routine.name)
         if there is None:
-            yield Statement(routine.create, _to_alter_ours(found))
+            yield Statement(routine.create, to_alter_ours(found))
         elif there.body != routine.body:
-            yield Statement(routine.create, _to_replace(routine, held=there.owned))
-
-
-def _to_replace(routine: Routine, *, held: bool) -> Right:
-    return Right(f"ownership of {SCHEMA}.{routine.name}", held, "its owner has to run it")
+            yield Statement(routine.create, to_replace(routine, held=there.owned))
 
 
 def _triggers(found: Found) -> Iterator[Statement]:
@@ -168,16 +123,16 @@ def _users_of_our_functions(found: Found) -> Iterator[Statement]:
     if found.ours is None and found.may_create_schema:
         for owner in sorted(owners):
             grant = f"GRANT USAGE ON SCHEMA {SCHEMA} TO {quoted(owner)}"
-            yield Statement(grant, _to_alter_ours(found))
+            yield Statement(grant, to_alter_ours(found))
 
 
 def _trigger(found: Found, trigger: Trigger, without: str) -> Iterator[Statement]:
     there = found.tables.get(trigger.table)
     if there is None or trigger.name not in there.triggers:
-        right = _privilege(found, "TRIGGER", trigger.table)
+        right = privilege(found, "TRIGGER", trigger.table)
         yield Statement(trigger.create, right, without)
     elif not there.triggers[trigger.name]:
-        yield Statement(trigger.enable, _to_alter(found, trigger.table), without)
+        yield Statement(trigger.enable, to_alter(found, trigger.table), without)
 
 
 # -- theirs ----------------------------------------------------------------------------------
@@ -185,7 +140,7 @@ def _trigger(found: Found, trigger: Trigger, without: str) -> Iterator[Statement
 
 def _their_tables(found: Found) -> Iterator[Statement]:
     for name, table in _MODEL.items():
-        right = _to_alter(found, name)
+        right = to_alter(found, name)
         if name not in found.tables:
             yield Statement(str(CreateTable(table).compile(dialect=_DIALECT)).strip(), right)
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
@@ -214,7 +169,7 @@ def _adoption(name: str, table: Table, there: catalogue.Table) -> Iterator[tuple
 def _index(found: Found, name: str) -> Iterator[Statement]:
     if "client_id" in found.tables[name].columns.keys() - found.tables[name].indexed:
         sql = f"CREATE INDEX IF NOT EXISTS ix_{name}_client_id ON public.{name} (client_id)"
-        alter, create = _to_alter(found, name), _to_create(found)
+        alter, create = to_alter(found, name), to_create(found)
         right = alter if not alter.held else create  # an owner needs both
         yield Statement(sql, right, "the daemon reads a client's keys more slowly")
 
@@ -243,12 +198,12 @@ def _dates(found: Found) -> Iterator[Statement]:
                 f"UPDATE public.{name} SET updated_at = coalesce(created_at, CURRENT_TIMESTAMP)"
                 " WHERE updated_at IS NULL"
             )
-            yield Statement(sql, _privilege(found, "UPDATE", name), "some rows have no updated_at")
+            yield Statement(sql, privilege(found, "UPDATE", name), "some rows have no updated_at")
 
 
 def _to_see(found: Found) -> Iterator[Statement]:
     for name in _MODEL:
-        right = _privilege(found, "SELECT", name)
+        right = privilege(found, "SELECT", name)
         if not right.held:
             yield Statement(right.cure, right)
 
@@ -256,9 +211,9 @@ def _to_see(found: Found) -> Iterator[Statement]:
 def _locks(found: Found) -> Iterator[Statement]:
     for name, wait in (("exchange_api_keys", PATIENCE), ("clients", HASTE)):
         if name in found.tables:
-            yield Statement(f"SET LOCAL lock_timeout = '{wait}'", _ANYBODY, None)
+            yield Statement(f"SET LOCAL lock_timeout = '{wait}'", ANYBODY, None)
             lock = f"LOCK TABLE public.{name} IN ACCESS EXCLUSIVE MODE"
-            yield Statement(lock, _to_alter(found, name), None)
+            yield Statement(lock, to_alter(found, name), None)
 
 
 # -- what their tables are -------------------------------------------------------------------
