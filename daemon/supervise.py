@@ -148,16 +148,17 @@ async def _look_at_database(parts: Parts) -> None:
     vitals = parts.vitals
     try:
         version = await schema.version(parts.engine)
+        old = version is None or version < schema.newest()
+        unreadable = None if old else await schema.unreadable(parts.engine)
     except StoreError as error:
         vitals.database = str(error)
     else:
-        old = version is None or version < schema.newest()
         vitals.database = None
         vitals.schema = (
             f"the schema is {version or 'missing'}, {schema.newest()} is needed:"
             " run 'bridgetender migrate'"
             if old
-            else None
+            else unreadable
         )
         await _hear_of_bridges(parts)
     vitals.database_seen_at = monotonic()

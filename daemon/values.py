@@ -43,6 +43,7 @@ def keyring(said: str) -> Keyring:
     keys = parse_keys(said)
     for key in keys:
         guard(key.reveal())
+        guard(unquote(key.reveal().rsplit(":", 1)[-1]))
     return Keyring(keys)
 
 

@@ -1,9 +1,12 @@
 """Reads and writes ciphertexts: Fernet with several keys, and fingerprints of what they hide."""
 
+import base64
+import binascii
 import hashlib
 import hmac
 import re
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
@@ -19,7 +22,10 @@ class BadEncryptionKey(ValueError):
 
 
 class Keyring:
-    """Fernet keys: the first encrypts, all decrypt. Raises BadEncryptionKey."""
+    """Fernet keys: the first encrypts, all decrypt. Raises BadEncryptionKey.
+
+    A key is a Fernet key, or `pbkdf2:SALT:PASSPHRASE`, from which one is derived.
+    """
 
     def __init__(self, keys: Sequence[Secret]) -> None:
         if not keys:
@@ -32,10 +38,13 @@ class Keyring:
         return self._fernet.encrypt(plain.reveal().encode()).decode()
 
     def unseal(self, token: str, what: str = "the ciphertext") -> Secret:
-        """Return the plaintext. Raises Undecryptable, which names *what* could not be read."""
+        """Return the plaintext; some in the field wrap the ciphertext in base64 once more.
+
+        Raises Undecryptable, which names *what* could not be read.
+        """
         try:
-            return Secret(self._fernet.decrypt(token).decode())
-        except (InvalidToken, ValueError, TypeError):  # a NULL, too, is no ciphertext
+            return Secret(self._fernet.decrypt(_unwrapped(token)).decode())
+        except (InvalidToken, ValueError, AttributeError):  # a NULL, too, is no ciphertext
             raise Undecryptable(f"no key of the keyring reads {what}") from None
 
 
@@ -86,11 +95,42 @@ def ends(secret: Secret) -> str:
     return f"{text[:_END]}…{text[-_END:]}" if len(text) >= 4 * _END else "…"
 
 
-def _fernet(key: Secret, place: int) -> Fernet:
+def _unwrapped(token: str) -> bytes:
+    """Return the Fernet token that *token* is, or hides in base64 of either alphabet."""
+    said = token.encode()
+    if said.startswith(_FERNET):
+        return said
     try:
-        return Fernet(key.reveal())
+        inner = base64.b64decode(said + b"==", altchars=b"-_" if b"-" in said else None)
+    except binascii.Error:
+        return said
+    return inner if inner.startswith(_FERNET) else said
+
+
+_FERNET = b"gAAAA"
+_ROUNDS = 100_000
+
+
+def _fernet(key: Secret, place: int) -> Fernet:
+    word = key.reveal()
+    if word.startswith("pbkdf2:"):
+        return _derived(word, place)
+    try:
+        return Fernet(word)
     except (ValueError, TypeError):
         raise BadEncryptionKey(
             f"ENCRYPTION_KEY: key {place} is not a Fernet key (32 bytes in URL-safe base64, 44"
-            " characters); make one with: bridgetender new-key"
+            " characters), nor pbkdf2:SALT:PASSPHRASE; make one with: bridgetender new-key"
         ) from None
+
+
+def _derived(word: str, place: int) -> Fernet:
+    """Derive a Fernet key as the field does: PBKDF2-HMAC-SHA256, 100,000 rounds, a fixed salt."""
+    _, salt, passphrase = map(unquote, [*word.split(":", 2), "", ""][:3])
+    if not salt or not passphrase:
+        raise BadEncryptionKey(
+            f"ENCRYPTION_KEY: key {place} lacks its salt or its passphrase; expected"
+            " pbkdf2:SALT:PASSPHRASE"
+        )
+    raw = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt.encode(), _ROUNDS)
+    return Fernet(base64.urlsafe_b64encode(raw))

@@ -1,12 +1,11 @@
-"""Runs migrations on a connection that the caller opened, inside the caller's transaction."""
+"""Writes the revisions down as SQL; `daemon.store.schema` runs or prints it."""
 
 from alembic import context
-from sqlalchemy import text
 
-SCHEMA = "bridgetender"
-
-connection = context.config.attributes["connection"]
-connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{SCHEMA}"'))
-context.configure(connection=connection, version_table_schema=SCHEMA)
-with context.begin_transaction():
-    context.run_migrations()
+context.configure(
+    dialect_name="postgresql",
+    output_buffer=context.config.attributes["sheet"],
+    transactional_ddl=False,  # the caller has a transaction around it
+    version_table_schema="bridgetender",
+)
+context.run_migrations()

@@ -42,7 +42,7 @@ class Shown:
     is_testnet: bool
     is_active: bool
     api_key: str | None
-    created_at: datetime
+    created_at: datetime | None
 
 
 @app.command(context_settings={"allow_extra_args": True})
@@ -232,7 +232,7 @@ def _cells(key: Shown) -> tuple[str, ...]:
         key.api_key or "not readable with this ENCRYPTION_KEY",
         "yes" if key.is_active else "no",
         key.label or "",
-        key.created_at.isoformat(" ", "seconds"),
+        key.created_at.isoformat(" ", "seconds") if key.created_at else "unknown",
     )
 
 

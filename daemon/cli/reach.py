@@ -15,15 +15,13 @@ from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.reached import with_embedded
 from daemon.scrub import masked
 from daemon.settings import BadSettings, BridgeSettings, read
-from daemon.store.engine import dispose, make_engine
+from daemon.store.engine import NOT_MIGRATED, dispose, make_engine, sqlstate
 from daemon.store.people import NoSuchThing
 from daemon.vault import Keyring
 from reconciler.model import Secret
 from reconciler.verdicts import StoreError
 
 T = TypeVar("T")
-_NO_TABLES = ("42P01", "42703", "3F000")
-"""SQLSTATEs: undefined table, column, schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +96,11 @@ async def database(url: Secret) -> AsyncIterator[AsyncEngine]:
 def away(engine: AsyncEngine, error: StoreError) -> str:
     """Say what was tried, what came of it, and what to check."""
     tried, why = whereabouts(engine.url), masked(str(error))
-    state = _sqlstate(error)
-    if state in _NO_TABLES:
+    state = sqlstate(error)
+    if state in NOT_MIGRATED:
         return f"the tables in {tried} are not those of this version: run 'bridgetender migrate'"
+    if state == "55P03":
+        return f"others use the tables in {tried}, without a pause: run it again when they are idle"
     if state is None or state[:2] in ("08", "28", "3D", "53", "57"):
         return (
             f"the database does not let us in: {why}\nTried {tried}; check that it runs there, and"
@@ -114,12 +114,3 @@ def whereabouts(url: URL) -> str:
     host = url.query.get("host", "")
     place = f"socket {host}" if host else f"{url.host or 'localhost'}:{url.port or 5432}"
     return f"PostgreSQL at {place}, database {url.database!r}, user {url.username!r}"
-
-
-def _sqlstate(error: BaseException | None) -> str | None:
-    while error is not None:
-        cause = getattr(error, "orig", None) or error
-        if state := getattr(cause, "sqlstate", None):
-            return str(state)
-        error = error.__cause__
-    return None

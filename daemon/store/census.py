@@ -21,7 +21,7 @@ WHERE bridge = :bridge AND phase IN ('removing', 'unremovable') GROUP BY phase, 
 _KEYS = text("""
 SELECT count(*) FILTER (WHERE is_active), count(*) FILTER (WHERE NOT is_active),
   count(*) FILTER (WHERE updated_at IS NULL)
-FROM public.exchange_api_keys
+FROM bridgetender.keys()
 """)
 _WAITING = text("""
 SELECT

@@ -2,7 +2,7 @@
 
 from reconciler.slots import ALIASES
 
-_EXCHANGE = "lower(btrim(k.exchange::text))"
+_EXCHANGE = "lower(btrim(k.exchange))"
 _CANONICAL = (
     f"CASE {_EXCHANGE} "
     + " ".join(f"WHEN '{alias}' THEN '{name}'" for alias, name in sorted(ALIASES.items()))
@@ -53,17 +53,17 @@ def desired(*, of_clients: bool = False, of_bridge: bool = True, accounts: str =
     scope = "WHERE c.id = ANY(:clients)" if of_clients else ""
     return f"""
 named AS (
-  SELECT c.id, c.name, c.created_at, upper(c.status::text) AS status,
-    coalesce(nullif(btrim(c.settings ->> 'bridge_account'), ''),
+  SELECT c.id, c.name, c.created_at, c.status,
+    coalesce(nullif(btrim(c.bridge_account), ''),
              'client_' || replace(lower(c.name), ' ', '_')) AS account
-  FROM public.clients c {scope}
+  FROM bridgetender.clients() c {scope}
 ), placed AS (
   SELECT k.id AS key_id, k.client_id, {BRIDGE} AS bridge, n.account, k.created_at,
     {_CANONICAL} AS exchange,
     {_CANONICAL} || CASE WHEN k.is_testnet THEN '_testnet' ELSE '' END AS connector,
     {DIGEST} AS digest, n.status <> 'ACTIVE' AS held, w.key_id IS NOT NULL AS wished,
     k.api_key, k.api_secret, k.passphrase, o.client_id IS NOT DISTINCT FROM k.client_id AS owned
-  FROM public.exchange_api_keys k
+  FROM bridgetender.keys() k
   JOIN named n ON n.id = k.client_id {ROUTES}
   LEFT JOIN {accounts} o ON o.bridge = {bridge} AND o.account = n.account
   LEFT JOIN bridgetender.wishes w ON w.key_id = k.id

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 import anyio
 import asyncpg
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from reconciler.verdicts import StoreError
@@ -15,6 +15,9 @@ DRIVER = "postgresql+asyncpg"
 THEIRS = "public"
 """The schema of people's tables, always said: the search path may lead elsewhere, to ours for one
 where the role is called like it."""
+
+NOT_MIGRATED = ("42P01", "42703", "42883", "3F000")
+"""SQLSTATEs: undefined table, column, function, schema."""
 
 
 def make_engine(url: str, *, pool_size: int = 10, patience: float | None = None) -> AsyncEngine:
@@ -59,6 +62,10 @@ def _for_asyncpg(url: URL) -> URL:
     return url.set(drivername=DRIVER, query=query)
 
 
+_AWAY = (
+    *(SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError),
+    *(OSError, TimeoutError),
+)
 _PARAMETERS = {"host", "port", "ssl", "target_session_attrs"}
 _NOT_A_URL = "DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:5432/database"
 
@@ -83,13 +90,24 @@ def storing() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(_first_line(error.orig or error)) from error
-    except (SQLAlchemyError, asyncpg.PostgresError, InterfaceError, OSError, TimeoutError) as error:
-        raise StoreError(_first_line(error)) from error
+        raise StoreError(first_line(error.orig or error)) from error
+    except _AWAY as error:
+        raise StoreError(first_line(error)) from error
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error says, without the driver's adornments."""
     if isinstance(error, TimeoutError):
         return "the database did not answer in time"
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].split(">: ", 1)[-1][:300]
+
+
+def sqlstate(error: BaseException | None) -> str | None:
+    """Return PostgreSQL's code for what went wrong, if it was PostgreSQL that said so."""
+    while error is not None:
+        cause = getattr(error, "orig", None) or error
+        if state := getattr(cause, "sqlstate", None):
+            return str(state)
+        error = error.__cause__
+    return None

@@ -83,13 +83,13 @@ _RECALL = text(f"""
 UPDATE bridgetender.connectors r
 SET phase = '{Phase.PENDING}', reason = '{Reason.CHANGED}', cause = '{Reason.CHANGED}', urgency = 0,
   due_at = :now, due_set_at = :now, first_unready_at = coalesce(r.first_unready_at, :now)
-FROM ({_SLOTS}) s, public.exchange_api_keys k
+FROM ({_SLOTS}) s, bridgetender.keys() k
 WHERE r.bridge = :bridge AND r.account = s.account AND r.connector = s.connector
   AND r.phase = '{Phase.LIVE}' AND k.id = r.key_id AND {DIGEST} <> r.digest
 """)
 _RECLAIM = text(f"""
 UPDATE bridgetender.connectors r SET due_at = :now, due_set_at = :now
-FROM public.exchange_api_keys k
+FROM bridgetender.keys() k
 WHERE r.bridge = :bridge AND r.phase = '{Phase.INITIALIZING}' AND r.intent_epoch < :epoch
   AND k.id = r.key_id AND {DIGEST} = r.digest
 """)

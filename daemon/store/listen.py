@@ -9,6 +9,7 @@ from asyncpg import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store.engine import storing
+from daemon.store.hooks import HINTING
 from reconciler.model import ClientId
 from reconciler.ports import Clients
 from reconciler.verdicts import StoreError
@@ -24,14 +25,14 @@ async def listen(
     *,
     poll: float = 5.0,
 ) -> None:
-    """Call *look* for every hint, for ever; *tell* whether LISTEN is connected.
+    """Call *look* for every hint, for ever; *tell* whether hints come.
 
     Nothing depends on hearing: after each reconnect everything is looked at, and while LISTEN is
-    away every *poll* seconds.
+    away, or a trigger that hints is missing or disabled, every *poll* seconds.
     """
     while True:
         try:
-            await _hear(engine, look, tell)
+            await _hear(engine, look, tell, poll)
         except StoreError as error:
             log.warning("listen_away", reason=str(error))
         tell(False)  # noqa: FBT003 - a callback of one argument
@@ -40,7 +41,10 @@ async def listen(
 
 
 async def _hear(
-    engine: AsyncEngine, look: Callable[[Clients], None], tell: Callable[[bool], None]
+    engine: AsyncEngine,
+    look: Callable[[Clients], None],
+    tell: Callable[[bool], None],
+    poll: float,
 ) -> None:
     gone = anyio.Event()
     with storing():
@@ -48,9 +52,17 @@ async def _hear(
             driver = await _driver(connection)
             driver.add_termination_listener(lambda _: gone.set())
             await driver.add_listener(CHANNEL, lambda *words: look(parse(str(words[-1]))))
-            tell(True)  # noqa: FBT003
             look(None)
-            await gone.wait()
+            hinted = None
+            while not gone.is_set():
+                before, hinted = hinted, bool(await driver.fetchval(HINTING))
+                if hinted is not before:
+                    log.info("triggers_checked", all_there=hinted)
+                    tell(hinted)
+                if not hinted:
+                    look(None)
+                with anyio.move_on_after(poll):
+                    await gone.wait()
             await connection.invalidate()
 
 

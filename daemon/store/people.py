@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, String, cast, delete, func, insert, select, text, update
+from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.scrub import shown
 from daemon.store.engine import transaction
-from daemon.store.tables import clients, exchange_api_keys
+from daemon.store.tables import exchange_api_keys
+from daemon.store.writing import insert_row, update_row
 from reconciler.model import ClientId, KeyId
 from reconciler.slots import account_name
 
@@ -60,7 +61,7 @@ class KeyRow:
     is_testnet: bool
     is_active: bool
     api_key: str
-    created_at: datetime
+    created_at: datetime | None
 
 
 class People:
@@ -71,23 +72,15 @@ class People:
 
     async def add_client(self, name: str, settings: Mapping[str, Any] | None = None) -> ClientId:
         values = {"name": name, "settings": dict(settings) if settings else None}
-        query = insert(clients).values(values).returning(clients.c.id)
         async with transaction(self._engine) as connection:
-            return ClientId((await connection.execute(query)).scalar_one())
+            return ClientId(await insert_row(connection, "clients", values))
 
     async def clients(self) -> Sequence[Client]:
-        counted = func.count(exchange_api_keys.c.id)
-        query = (
-            select(*_CLIENT, counted)
-            .join(exchange_api_keys, isouter=True)
-            .group_by(clients.c.id)
-            .order_by(clients.c.name, clients.c.id)
-        )
         async with transaction(self._engine) as connection:
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(_CLIENTS)).all()
         return [
-            Client(id_, name, status, keys, _account(name, own))
-            for id_, name, status, own, keys in rows
+            Client(id_, name, status, keys, account_name(name, own))
+            for id_, name, status, keys, own in rows
         ]
 
     async def find_client(self, name_or_id: str) -> ClientId:
@@ -106,28 +99,14 @@ class People:
 
     async def add_key(self, client_id: ClientId, entry: SealedEntry) -> KeyId:
         values = {name: getattr(entry, name) for name in SealedEntry.__slots__}
-        query = insert(exchange_api_keys).values(client_id=client_id, **values)
         async with transaction(self._engine) as connection:
-            row = await connection.execute(query.returning(exchange_api_keys.c.id))
-            return KeyId(row.scalar_one())
+            values |= {"client_id": client_id}
+            return KeyId(await insert_row(connection, "exchange_api_keys", values))
 
     async def keys(self, client_id: ClientId | None = None, prefix: str = "") -> Sequence[KeyRow]:
-        k = exchange_api_keys.c
-        query = (
-            select(
-                *(k.id, k.client_id, clients.c.name, k.exchange, k.label),
-                *(k.is_testnet, k.is_active, k.api_key),
-                cast(k.created_at, DateTime(timezone=True)),  # in the session's zone
-            )
-            .join(clients)
-            .order_by(clients.c.name, k.exchange, k.created_at, k.id)
-        )
-        if client_id is not None:
-            query = query.where(k.client_id == client_id)
-        if prefix:
-            query = query.where(cast(k.id, String).startswith(prefix))
         async with transaction(self._engine) as connection:
-            return [KeyRow(*row) for row in await connection.execute(query)]
+            rows = await connection.execute(_KEYS, {"client": client_id, "prefix": prefix})
+            return [KeyRow(*row) for row in rows]
 
     async def find_key(self, id_or_prefix: str) -> KeyRow:
         """Return the key whose id begins like this, at least 8 characters. Raises NoSuchThing."""
@@ -143,10 +122,8 @@ class People:
 
     async def sealed(self, key_id: KeyId) -> SealedEntry:
         """Return a key as it is stored. Raises NoSuchThing."""
-        fields = (exchange_api_keys.c[name] for name in SealedEntry.__slots__)
-        query = select(*fields).where(exchange_api_keys.c.id == key_id)
         async with transaction(self._engine) as connection:
-            row = (await connection.execute(query)).first()
+            row = (await connection.execute(_SEALED, {"key": key_id})).first()
         if row is None:
             raise NoSuchThing(f"no key {key_id}: see 'bridgetender keys list'")
         return SealedEntry(*row)
@@ -176,29 +153,38 @@ class People:
         return len(wished)
 
     async def _change(self, key_id: KeyId, **values: object) -> None:
-        query = update(exchange_api_keys).where(exchange_api_keys.c.id == key_id).values(values)
         async with transaction(self._engine) as connection:
-            _expect((await connection.execute(query)).rowcount, key_id)
+            changed = await update_row(connection, "exchange_api_keys", key_id, values)
+            _expect(changed, key_id)
 
 
-_CLIENT = (clients.c.id, clients.c.name, clients.c.status, clients.c.settings)
+_CLIENTS = text("""
+SELECT c.id, c.name, c.status, count(k.id), c.bridge_account
+FROM bridgetender.clients() c LEFT JOIN bridgetender.keys() k ON k.client_id = c.id
+GROUP BY c.id, c.name, c.status, c.bridge_account ORDER BY c.name, c.id
+""")
+_KEYS = text("""
+SELECT k.id, k.client_id, c.name, k.exchange, k.label, k.is_testnet, k.is_active, k.api_key,
+  nullif(k.created_at, '-infinity')
+FROM bridgetender.keys() k JOIN bridgetender.clients() c ON c.id = k.client_id
+WHERE (CAST(:client AS uuid) IS NULL OR k.client_id = :client) AND starts_with(k.id::text, :prefix)
+ORDER BY c.name, k.exchange, k.created_at, k.id
+""")
+_SEALED = text(f"""
+SELECT {", ".join(SealedEntry.__slots__)} FROM bridgetender.keys() WHERE id = :key
+""")
 _WISH = text("""
 WITH wished AS (
   INSERT INTO bridgetender.wishes (key_id)
-  SELECT id FROM public.exchange_api_keys
+  SELECT id FROM bridgetender.keys()
   WHERE is_active AND (CAST(:key AS uuid) IS NULL OR id = :key)
     AND (CAST(:client AS uuid) IS NULL OR client_id = :client)
   ON CONFLICT (key_id) DO UPDATE SET asked_at = now()
   RETURNING key_id
 )
-SELECT k.client_id FROM wished JOIN public.exchange_api_keys k ON k.id = wished.key_id
+SELECT k.client_id FROM wished JOIN bridgetender.keys() k ON k.id = wished.key_id
 """)
 _HINT = text("SELECT pg_notify('bridgetender', :hint)")
-
-
-def _account(name: str, settings: object) -> str:
-    own = settings.get("bridge_account") if isinstance(settings, dict) else None
-    return account_name(name, own if isinstance(own, str) else None)
 
 
 def _expect(count: int, key_id: UUID) -> None:

@@ -87,7 +87,7 @@ STANDING = f"""
 WITH {desired(of_bridge=False)}
 SELECT k.id, k.client_id, n.name, {BRIDGE} AS bridge,
   k.exchange, k.label, k.is_testnet, k.is_active,
-  coalesce(p.account, n.account), coalesce(p.connector, lower(k.exchange::text)),
+  coalesce(p.account, n.account), coalesce(p.connector, lower(k.exchange)),
   CASE
     WHEN NOT k.is_active OR n.status = 'SUSPENDED' THEN 'inactive'
     WHEN NOT p.owned AND o.client_id IS NOT NULL OR d.key_id <> k.id THEN 'conflict'
@@ -102,7 +102,7 @@ SELECT k.id, k.client_id, n.name, {BRIDGE} AS bridge,
   END AS reason,
   coalesce(r.message, ''), coalesce(r.failures, 0), r.due_at, r.last_attempt_at, r.live_since,
   coalesce(r.verified, 'unknown'), r.verified_at, nullif(d.key_id, k.id)
-FROM public.exchange_api_keys k
+FROM bridgetender.keys() k
 JOIN named n ON n.id = k.client_id {ROUTES}
 LEFT JOIN placed p ON p.key_id = k.id
 LEFT JOIN bridgetender.accounts o ON o.bridge = {BRIDGE} AND o.account = n.account

@@ -137,7 +137,7 @@ WITH {desired(of_clients=of_clients)}
 SELECT DISTINCT ON (n.account) :bridge, n.account, n.id FROM named n
 WHERE n.status <> 'SUSPENDED'
   AND EXISTS (
-    SELECT FROM public.exchange_api_keys k {ROUTES}
+    SELECT FROM bridgetender.keys() k {ROUTES}
     WHERE k.client_id = n.id AND k.is_active AND {BRIDGE} = :bridge)
   AND NOT EXISTS (
     SELECT FROM {accounts} o WHERE o.bridge = :bridge AND o.account = n.account)

@@ -1,8 +1,4 @@
-"""The tables of the story, our own beside them, and triggers that hint where to look.
-
-`clients` and `exchange_api_keys` belong to people: an upgrade makes them where they are missing,
-and no downgrade ever drops or empties them.
-"""
+"""Our own tables; people's have no versions: `daemon.store.adopting` takes them as they are."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,148 +9,19 @@ branch_labels = None
 depends_on = None
 
 SCHEMA = "bridgetender"
-THEIRS = "public"
 MOMENT = sa.DateTime(timezone=True)
-
-# One statement each: asyncpg prepares them.
-HINTS = (
-    """
-CREATE OR REPLACE FUNCTION bridgetender.hint(clients uuid[]) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-  -- Only a hint: it never raises and never writes. 100 ids fit well below NOTIFY's 8,000 bytes.
-  IF cardinality(clients) > 100 THEN
-    PERFORM pg_notify('bridgetender', '*');
-  ELSIF cardinality(clients) > 0 THEN
-    PERFORM pg_notify('bridgetender', array_to_string(clients, ','));
-  END IF;
-EXCEPTION WHEN OTHERS THEN
-  NULL;
-END $$
-""",
-    """
-CREATE OR REPLACE FUNCTION bridgetender.hint_keys() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM bridgetender.hint(ARRAY(SELECT DISTINCT client_id FROM changed LIMIT 101));
-  RETURN NULL;
-END $$
-""",
-    """
-CREATE OR REPLACE FUNCTION bridgetender.hint_clients() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM bridgetender.hint(ARRAY(SELECT DISTINCT id FROM changed LIMIT 101));
-  RETURN NULL;
-END $$
-""",
-    """
-CREATE OR REPLACE FUNCTION bridgetender.hint_all() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM pg_notify('bridgetender', '*');
-  RETURN NULL;
-END $$
-""",
-)
-
-# PostgreSQL wants one trigger per event where transition tables are used.
-TRIGGERS = [
-    ("exchange_api_keys", "INSERT", "NEW", "hint_keys"),
-    ("exchange_api_keys", "UPDATE", "NEW", "hint_keys"),
-    ("exchange_api_keys", "DELETE", "OLD", "hint_keys"),
-    ("exchange_api_keys", "TRUNCATE", None, "hint_all"),
-    ("clients", "UPDATE", "NEW", "hint_clients"),
-    ("clients", "DELETE", "OLD", "hint_clients"),
-    ("clients", "TRUNCATE", None, "hint_all"),
-]
 
 
 def upgrade() -> None:
-    _create_theirs()
     _create_coordination()
     _create_connectors()
     _create_attempts()
-    for function in HINTS:
-        op.execute(function)
-    for trigger in TRIGGERS:
-        _create_trigger(*trigger)
 
 
 def downgrade() -> None:
-    for table, event, _, _ in TRIGGERS:
-        op.execute(f"DROP TRIGGER IF EXISTS {_trigger(event)} ON {THEIRS}.{table}")
-    for function in ("hint_all()", "hint_clients()", "hint_keys()", "hint(uuid[])"):
-        op.execute(f"DROP FUNCTION IF EXISTS bridgetender.{function}")
-    for name in ("attempts", "connectors", "keyring", "wishes", "routes", "accounts", "bridges", "leases"):
+    names = ("attempts", "connectors", "keyring", "wishes", "routes", "accounts", "bridges")
+    for name in (*names, "leases"):
         op.drop_table(name, schema=SCHEMA)
-
-
-def _trigger(event: str) -> str:
-    return f"bridgetender_hint_{event.lower()}"
-
-
-def _create_trigger(table: str, event: str, rows: str | None, function: str) -> None:
-    changed = f"REFERENCING {rows} TABLE AS changed" if rows else ""
-    op.execute(
-        f"CREATE TRIGGER {_trigger(event)} AFTER {event} ON {THEIRS}.{table} {changed} "
-        f"FOR EACH STATEMENT EXECUTE FUNCTION bridgetender.{function}()"
-    )
-
-
-def _their_times() -> list[sa.Column[object]]:
-    now = sa.text("CURRENT_TIMESTAMP")
-    return [
-        sa.Column("created_at", sa.DateTime, nullable=False, server_default=now),
-        sa.Column("updated_at", sa.DateTime, nullable=False, server_default=now),
-    ]
-
-
-def _create_theirs() -> None:
-    op.create_table(
-        "clients",
-        sa.Column("id", sa.Uuid, primary_key=True, server_default=sa.func.gen_random_uuid()),
-        sa.Column("name", sa.String(255), nullable=False),
-        sa.Column("wallet_address", sa.String(255)),
-        sa.Column("email", sa.String(255)),
-        sa.Column("status", sa.String(20), nullable=False, server_default="ACTIVE"),
-        sa.Column("tier", sa.String(50)),
-        sa.Column("role", sa.String(50)),
-        sa.Column("settings", sa.JSON),
-        *_their_times(),
-        sa.CheckConstraint(
-            "status IN ('ACTIVE', 'PAUSED', 'SUSPENDED')", name="clients_status_check"
-        ),
-        schema=THEIRS,
-        if_not_exists=True,
-    )
-    op.create_table(
-        "exchange_api_keys",
-        sa.Column("id", sa.Uuid, primary_key=True, server_default=sa.func.gen_random_uuid()),
-        sa.Column(
-            "client_id",
-            sa.Uuid,
-            sa.ForeignKey(f"{THEIRS}.clients.id", ondelete="CASCADE"),
-            nullable=False,
-        ),
-        sa.Column("exchange", sa.String(100), nullable=False),
-        sa.Column("api_key", sa.Text, nullable=False),
-        sa.Column("api_secret", sa.Text, nullable=False),
-        sa.Column("passphrase", sa.Text),
-        sa.Column("label", sa.String(255)),
-        sa.Column("is_testnet", sa.Boolean, nullable=False, server_default=sa.text("false")),
-        sa.Column("is_active", sa.Boolean, nullable=False, server_default=sa.text("true")),
-        *_their_times(),
-        schema=THEIRS,
-        if_not_exists=True,
-    )
-    for column in ("client_id", "exchange"):
-        op.create_index(
-            f"ix_exchange_api_keys_{column}",
-            "exchange_api_keys",
-            [column],
-            schema=THEIRS,
-            if_not_exists=True,
-        )
 
 
 def _create_coordination() -> None:

@@ -63,7 +63,10 @@ async def test_gauges_are_what_the_database_says(
     for number, client in enumerate(clients):
         await store(house, lease, f"client {number}", client)
     if undated:
-        await house.do("UPDATE exchange_api_keys SET updated_at = NULL")
+        await house.do(
+            "ALTER TABLE exchange_api_keys DISABLE TRIGGER bridgetender_fill",
+            "UPDATE exchange_api_keys SET updated_at = NULL",
+        )
 
     census = await take_census(engine, BRIDGE, START)
     metrics = Metrics()

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.anyio
 SOON = 0.05
 _EARS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND query ILIKE 'listen%'
+WHERE datname = current_database() AND (query ILIKE 'listen%' OR query ILIKE '%pg_trigger%')
+  AND pid <> pg_backend_pid()
 """
 
 

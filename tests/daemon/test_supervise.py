@@ -94,6 +94,18 @@ async def test_it_waits_for_a_schema_and_goes_on_when_it_is_there(postgres: Serv
     await postgres.drop_database("unmigrated")
 
 
+async def test_tables_that_others_have_changed_since_are_said_until_they_are_migrated(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    async with daemon(settings_for(database_url)) as health:
+        await answers(health, readyz=200)
+        async with transaction(engine) as connection:
+            await connection.execute(text("ALTER TABLE public.exchange_api_keys DROP label"))
+        await answers(health, livez=200, readyz=503, **{"readyz/schema": 503})
+        await schema.migrate(engine)
+        await answers(health, readyz=200)
+
+
 async def test_a_schema_newer_than_itself_is_fine(engine: AsyncEngine, database_url: str) -> None:
     async with transaction(engine) as connection:
         await connection.execute(text("UPDATE bridgetender.alembic_version SET version_num='9999'"))

@@ -1,8 +1,12 @@
+import base64
 import pickle
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,10 +45,39 @@ def test_the_first_key_encrypts_and_all_decrypt() -> None:
         old.unseal(token)
 
 
+WORD = "pbkdf2:the%20salt:a%20passphrase%2C%20and%20more"
+
+
+@pytest.mark.parametrize("wrap", [base64.b64encode, base64.urlsafe_b64encode])
+@settings(deadline=None)
+@given(plain)
+def test_a_ciphertext_in_base64_once_more_is_read_as_it_is(
+    wrap: Callable[[bytes], bytes], secret: Secret
+) -> None:
+    ring = Keyring([FIRST])
+    wrapped = wrap(ring.seal(secret).encode()).decode()
+    assert ring.unseal(wrapped) == secret
+    assert ring.unseal(wrapped.rstrip("=")) == secret
+
+
+def test_a_key_may_be_derived_from_a_passphrase_as_the_field_does() -> None:
+    derivation = PBKDF2HMAC(hashes.SHA256(), length=32, salt=b"the salt", iterations=100_000)
+    derived = base64.urlsafe_b64encode(derivation.derive(b"a passphrase, and more"))
+    token = Fernet(derived).encrypt(b"x").decode()
+    ring = Keyring(parse_keys(f"{FIRST.reveal()}, {WORD}"))
+    assert ring.unseal(token) == Secret("x")
+    assert ring.unseal(base64.b64encode(token.encode()).decode()) == Secret("x")
+    assert Keyring(parse_keys(WORD)).unseal(Keyring(parse_keys(WORD)).seal(Secret("y"))) == Secret(
+        "y"
+    )
+
+
 @pytest.mark.parametrize(
     "token",
     [
-        *("", "gAAAA", "nonsense", "é", "🔑", "\x00", "gAAAAA" * 50),
+        *("", "gAAAA", "nonsense", "é", "🔑", "\x00", "gAAAAA" * 50, "\ud800"),
+        base64.b64encode(b"gAAAA").decode(),
+        base64.b64encode(base64.b64encode(Keyring([FIRST]).seal(Secret("x")).encode())).decode(),
         Keyring([OTHER]).seal(Secret("x")),
         Fernet(FIRST.reveal()).encrypt(b"\xff\xfe").decode(),
     ],
@@ -116,6 +149,9 @@ def test_encrypting_again_keeps_the_fingerprint_and_another_key_does_not(
         (f"{FIRST.reveal()},hunter2", "key 2 is not a Fernet key"),
         (f"{FIRST.reveal()} {FIRST.reveal()}", "names the same key twice"),
         ("é" * 44, "key 1 is not a Fernet key"),
+        ("pbkdf2:hunter2", "key 1 lacks its salt or its passphrase"),
+        ("pbkdf2::hunter2", "key 1 lacks its salt or its passphrase"),
+        ("pbkdf2:hunter2:", "key 1 lacks its salt or its passphrase"),
     ],
 )
 def test_a_keyring_that_cannot_be_used_says_which_key_and_repeats_none(

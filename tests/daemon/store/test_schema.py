@@ -52,8 +52,10 @@ async def test_upgrade_downgrade_and_upgrade_again_lose_no_key(engine: AsyncEngi
                 " SELECT id, 'binance', 'k', 's' FROM public.clients"
             )
         )
-    assert await schema.downgrade(engine, "base") == (schema.newest(), None)
-    assert await schema.migrate(engine) == (None, schema.newest())
+    down = await schema.downgrade(engine, "base")
+    assert (down.before, down.after) == (schema.newest(), None)
+    up = await schema.migrate(engine)
+    assert (up.before, up.after) == (None, schema.newest())
     async with engine.connect() as connection:
         kept = await connection.execute(
             text("SELECT count(*), count(updated_at) FROM public.exchange_api_keys")
