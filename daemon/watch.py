@@ -106,6 +106,7 @@ class Watch:
         metrics.oldest_unready.labels(bridge).set(census.oldest_unready)
         metrics.queue_due.labels(bridge).set(census.due)
         metrics.queue_oldest_due.labels(bridge).set(census.oldest_due)
+        metrics.paused.labels(bridge).set(census.pauses)
 
 
 class TimedBridge:

@@ -54,7 +54,7 @@ class Worker:
     async def run_dry(self) -> None:
         """Begin nothing new; return once every outcome is written."""
         self._stopping = True
-        self._put_back()
+        self.put_back()
         while self._desk.busy:
             await self._desk.idle.wait(_LONGEST_NAP)
 
@@ -120,7 +120,7 @@ class Worker:
     # -- the call ------------------------------------------------------------------------------
 
     def _launch(self, tasks: TaskGroup) -> None:
-        self._put_back(self._holdoffs.held(self._ports.clock.now()) if self._limit() else None)
+        self.put_back(self._holdoffs.held(self._ports.clock.now()) if self._limit() else None)
         while self._ready and self._trying < self._limit():
             self._trying += 1
             tasks.start_soon(self._carry_out, heappop(self._ready)[-1], tasks)
@@ -133,7 +133,7 @@ class Worker:
         self._launch(tasks)
         self._desk.work.ring()
 
-    def _put_back(self, exchanges: Collection[str] | None = None) -> None:
+    def put_back(self, exchanges: Collection[str] | None = None) -> None:
         """What is prepared for *exchanges*, None for any, becomes again what it was."""
         kept = []
         for entry in self._ready:

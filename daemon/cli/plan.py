@@ -115,10 +115,10 @@ def _next(
     case: Case, seen: Observation | None, now: Instant
 ) -> tuple[str, str, bool, datetime | None] | None:
     missing = Absence.UNKNOWN if seen is None else Absence.DOUBTED
-    if step := decide(case.want, case.record, case.seen or missing, now):
+    if step := decide(case.want, case.record, case.seen or missing, now, held=case.held):
         return *_in_words(step, case), True, None
     if case.seen is None and seen is not None:
-        believed = decide(case.want, case.record, Absence.BELIEVED, now)
+        believed = decide(case.want, case.record, Absence.BELIEVED, now, held=case.held)
         if believed is not None:
             action, why = _in_words(believed, case)
             return action, f"{why}, if a second listing lacks it too", False, None

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store import survey as surveying
-from daemon.store.desired import DIGEST
+from daemon.store.desired import DIGEST, paused
 from daemon.store.engine import transaction
 from daemon.store.leases import guard
 from daemon.store.rows import COLUMNS, columns, slot_row, to_json, to_record
@@ -43,24 +43,25 @@ DELETE FROM bridgetender.connectors r USING ({_SLOTS}) s
 WHERE r.bridge = :bridge AND r.account = s.account AND r.connector = s.connector
 """)
 _GRANT = text("DELETE FROM bridgetender.wishes WHERE key_id = ANY(:keys)")
+_SPARED = f"c.exchange = ANY(:spared) OR {paused(':bridge', 'c.client_id', 'c.key_id')}"
 _DUE = text(f"""
 SELECT {columns("r")}
 FROM (VALUES (0), (1), (2)) AS class(urgency),
 LATERAL (
   SELECT * FROM bridgetender.connectors c
   WHERE c.bridge = :bridge AND c.urgency = class.urgency AND c.due_at <= :now
-    AND NOT c.exchange = ANY(:spared)
+    AND NOT ({_SPARED})
   ORDER BY c.due_at LIMIT :limit
 ) r
 ORDER BY r.urgency, r.due_at LIMIT :limit
 """)
-_NEXT_DUE = text("""
+_NEXT_DUE = text(f"""
 SELECT min(r.due_at)
 FROM (VALUES (0), (1), (2)) AS class(urgency),
 LATERAL (
   SELECT due_at FROM bridgetender.connectors c
   WHERE c.bridge = :bridge AND c.urgency = class.urgency AND c.due_at > :after
-    AND NOT c.exchange = ANY(:spared)
+    AND NOT ({_SPARED})
   ORDER BY c.due_at LIMIT 1
 ) r
 """)

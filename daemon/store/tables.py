@@ -172,3 +172,15 @@ keyring = Table(
     Column("fingerprint_key", Text, nullable=False),
     CheckConstraint("id = 1", name="keyring_one_row"),
 )
+
+pauses = Table(
+    "pauses",
+    ours,
+    Column("scope", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", _MOMENT, nullable=False, server_default=func.now()),
+    CheckConstraint("scope IN ('all', 'bridge', 'client', 'key')", name="pauses_scope"),
+)

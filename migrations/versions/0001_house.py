@@ -74,6 +74,7 @@ def upgrade() -> None:
     _create_coordination()
     _create_connectors()
     _create_attempts()
+    _create_pauses()
     for function in HINTS:
         op.execute(function)
     for trigger in TRIGGERS:
@@ -87,6 +88,7 @@ def downgrade() -> None:
         op.execute(f"DROP FUNCTION IF EXISTS bridgetender.{function}")
     for name in ("attempts", "connectors", "keyring", "wishes", "accounts", "bridges", "leases"):
         op.drop_table(name, schema=SCHEMA)
+    op.drop_table("pauses", schema=SCHEMA)
 
 
 def _trigger(event: str) -> str:
@@ -245,5 +247,17 @@ def _create_attempts() -> None:
         sa.Column("seconds", sa.Float, nullable=False),
         sa.Index("ix_attempts_key_id_at", "key_id", "at"),
         sa.Index("ix_attempts_at", "at"),
+        schema=SCHEMA,
+    )
+
+
+def _create_pauses() -> None:
+    op.create_table(
+        "pauses",
+        sa.Column("scope", sa.Text, primary_key=True),
+        sa.Column("subject", sa.Text, primary_key=True),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("name", "by", "reason")),
+        sa.Column("since", MOMENT, nullable=False, server_default=sa.func.now()),
+        sa.CheckConstraint("scope IN ('all', 'bridge', 'client', 'key')", name="pauses_scope"),
         schema=SCHEMA,
     )

@@ -11,6 +11,7 @@ from daemon.store.engine import transaction
 from daemon.store.keys import PostgresKeys
 from daemon.store.leases import PostgresLeases
 from daemon.store.ledger import PostgresLedger
+from daemon.store.pauses import Pauses, Scope, Subject
 from daemon.store.people import People
 from daemon.store.rows import COLUMNS, to_record
 from daemon.store.tables import attempts, clients, connectors, exchange_api_keys, leases
@@ -87,6 +88,12 @@ class PostgresWorld:
 
     async def wish(self, key: KeyId) -> None:
         await self._people.wish(key_id=key)
+
+    async def pause(self, scope: Scope, subject: object = "") -> None:
+        await Pauses(self._engine).begin(Subject(scope, str(subject)), "tests", "")
+
+    async def resume(self, scope: Scope, subject: object = "") -> None:
+        await Pauses(self._engine).end(Subject(scope, str(subject)))
 
     async def _alter_client(self, client: ClientId, **values: object) -> None:
         async with transaction(self._engine) as connection:
