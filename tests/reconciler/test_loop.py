@@ -16,6 +16,7 @@ from reconciler.records import Action
 from reconciler.rules import Rules
 from reconciler.verdicts import LeaseLost, Refused, Throttled, Unavailable, Unclear
 from tests.fakes import (
+    BRIDGE,
     Dawdles,
     HappensBut,
     Lacks,
@@ -162,6 +163,118 @@ async def test_a_client_is_paused_resumed_and_suspended() -> None:
         await house.at_rest()
     assert house.there() == {}
     assert house.tables.records == {}
+
+
+async def pauses_of(house: House) -> list[tuple[str, object]]:
+    (client,) = house.world.clients
+    return [
+        *(("all", ""), ("bridge", BRIDGE), ("client", client)),
+        ("key", await key_of(house)),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4), ids=["all", "bridge", "client", "key"])
+async def test_what_is_paused_is_left_as_it_is_until_it_is_resumed(number: int) -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        pause = (await pauses_of(house))[number]
+        await house.world.pause(*pause)
+        await house.world.rotate_key(await key_of(house), "binance-2")
+        house.loop.look(None)
+        house.bridge.calls.clear()
+        await anyio.sleep(HOUR)  # verifications would be due
+        assert house.bridge.changes() + house.bridge.count("verify") == 0
+        assert house.there() == {house.slot(): "binance-1"}
+
+        house.bridge.restart()
+        await anyio.sleep(HOUR)
+        assert house.there() == {}
+        assert (house.record().phase, house.record().reason) == (Phase.PARKED, Reason.PAUSED)
+
+        await house.world.resume(*pause)
+        house.loop.look(None)
+        await house.at_rest(within=1)
+    assert house.there() == {house.slot(): "binance-2"}
+
+
+@pytest.mark.parametrize("number", range(4), ids=["all", "bridge", "client", "key"])
+async def test_a_paused_connector_stays_though_its_key_is_deleted(number: int) -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        pause = (await pauses_of(house))[number]
+        await house.world.pause(*pause)
+        await house.world.delete_key(await key_of(house))
+        house.loop.look(None)
+        await anyio.sleep(HOUR)
+        assert house.there() == {house.slot(): "binance-1"}
+
+        await house.world.resume(*pause)
+        house.loop.look(None)
+        await house.at_rest(within=1)
+    assert house.tables.records == {}
+
+
+async def test_a_removal_that_waits_for_its_time_waits_for_the_pause_too() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        house.bridge.always("remove", Raises(Unclear("busy")))
+        await house.world.delete_key(await key_of(house))
+        house.loop.look(None)
+        await anyio.sleep(60)
+        assert house.record().phase is Phase.REMOVING
+
+        await house.world.pause("bridge", BRIDGE)
+        house.loop.look(None)
+        house.bridge.heal()
+        house.bridge.calls.clear()
+        await anyio.sleep(HOUR)
+        assert house.bridge.changes() == 0
+
+        await house.world.resume("bridge", BRIDGE)
+        house.loop.look(None)
+        await house.at_rest(within=1)
+    assert house.there() == {}
+
+
+async def test_what_is_prepared_and_not_begun_is_not_sent_once_it_is_paused() -> None:
+    house = House(rules=replace(Rules(), concurrency=8))
+    await many(house, 12)
+    held = Waits(anyio.Event(), anyio.Event())
+    house.bridge.always("initialize", held)
+    async with house.running():
+        await held.begun.wait()
+        await anyio.sleep(1)
+        begun = house.bridge.count("initialize")
+        assert begun == 8
+        await house.world.pause("all")
+        house.loop.look(None)
+        held.until.set()
+        await anyio.sleep(HOUR)
+        assert house.bridge.count("initialize") == begun  # what was under way has ended
+        assert len(house.there()) == begun
+
+        house.bridge.heal()
+        await house.world.resume("all")
+        house.loop.look(None)
+        await house.at_rest(within=1)
+
+
+async def test_another_clients_keys_go_on_during_a_pause() -> None:
+    house = House()
+    await acme(house)
+    (client,) = house.world.clients
+    await house.world.pause("client", client)
+    await many(house, 1, "other")
+    async with house.running():
+        await anyio.sleep(60)
+        assert list(house.there()) == [house.slot(account="client_other0")]
+        assert house.record().reason is Reason.PAUSED
 
 
 async def test_a_renamed_client_moves_to_another_account() -> None:
