@@ -14,6 +14,7 @@ from daemon.store import schema
 from daemon.store.census import take_census
 from daemon.store.engine import dispose
 from daemon.store.listen import listen
+from daemon.store.pauses import Pauses
 from daemon.store.status import Status
 from daemon.web.health import health_app
 from daemon.web.server import bind, serve, url_of
@@ -136,6 +137,7 @@ async def _hear_of_bridge(parts: Parts) -> None:
     for seen in await Status(parts.engine, parts.settings.bridge).bridges():
         if seen.bridge == parts.settings.bridge and seen.since is not None:
             parts.watch.told(seen.bridge, up=seen.up, reason=seen.reason, since=seen.since)
+    parts.watch.paused(parts.settings.bridge, await Pauses(parts.engine).all())
 
 
 async def _hear(parts: Parts, loop: Loop) -> None:

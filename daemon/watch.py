@@ -8,6 +8,7 @@ from prometheus_client import Gauge
 
 from daemon.metrics import Metrics, label_of
 from daemon.store.census import Census
+from daemon.store.pauses import Pause
 from daemon.vitals import Vitals
 from reconciler.model import (
     Attempt,
@@ -81,6 +82,13 @@ class Watch:
             vitals.up, vitals.reason, vitals.since = up, reason, since
             vitals.seen_at = self._clock.now()
             self._metrics.bridge_up.labels(bridge).set(up)
+
+    def paused(self, bridge: BridgeName, pauses: Iterable[Pause]) -> None:
+        """Take over which pauses are in force."""
+        vitals = self._vitals.of(bridge)
+        of_bridge = [p for p in pauses if p.scope != "bridge" or p.id == bridge]
+        vitals.pauses = len(of_bridge)
+        vitals.paused = any(pause.scope in ("all", "bridge") for pause in of_bridge)
 
     def unmanaged(self, bridge: BridgeName, count: int) -> None:
         self._metrics.unmanaged.labels(bridge).set(count)

@@ -31,8 +31,10 @@ COMMANDS = {
     "plan": _Command("plan", "Say what the daemon would do next, and why; change nothing."),
     "explain": _Command("explain", "Walk one key from row to balance; name the first broken link."),
     "reinit": _Command("reinit", "Ask for keys to be initialized again."),
-    "clients": _Command("clients", "Add and list clients."),
-    "keys": _Command("keys", "Add, list, disable, enable and delete keys."),
+    "pause": _Command("pause", "Leave connectors as they are until they are resumed."),
+    "resume": _Command("resume", "End a pause; everything it held goes on at once."),
+    "clients": _Command("clients", "Add, list, change and delete clients."),
+    "keys": _Command("keys", "Add, list, change and delete keys."),
     "new-key": _Command("new_key", "Make a value for ENCRYPTION_KEY."),
     "version": _Command("version", "Print the version."),
 }

@@ -1,6 +1,6 @@
 """`plan`: what the daemon would do next. Asks database and bridge, and changes nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,9 +12,11 @@ from daemon.cli.exits import Code
 from daemon.cli.line import bridge
 from daemon.cli.output import Json, document, say, short, table, warn
 from daemon.cli.parts import command_app
+from daemon.cli.pauses import described
 from daemon.cli.reach import ForBridge, database, settings
 from daemon.clock import SystemClock
 from daemon.settings import MAIN
+from daemon.store.pauses import Pause, Pauses
 from daemon.store.people import People
 from daemon.store.preview import preview
 from daemon.words import relative, sentence
@@ -57,6 +59,7 @@ class Plan:
     unmanaged: int | None
     trouble: str | None
     """Why the bridge could not be asked."""
+    pauses: Sequence[Pause] = ()
 
 
 @app.command()
@@ -68,7 +71,9 @@ def plan(*, json: Json = False) -> None:
     now = SystemClock().now()
     found = anyio.run(_plan, settings(ForBridge), now)
     if json:
-        document({"steps": found.steps, "unmanaged": found.unmanaged, "bridge": found.trouble})
+        unmanaged, pauses = found.unmanaged, found.pauses
+        steps = {"steps": found.steps, "unmanaged": unmanaged, "bridge": found.trouble}
+        document(steps | {"pauses": pauses})
     else:
         _print(found, now)
     raise typer.Exit(Code.BRIDGE if found.trouble else Code.OK)
@@ -80,8 +85,9 @@ async def _plan(wanted: ForBridge, now: Instant) -> Plan:
     async with database(wanted.database_url) as engine:
         survey = await preview(engine, MAIN, listing)
         names = {client.id: client.name for client in await People(engine).clients()}
+        pauses = await Pauses(engine).all()
     trouble = None if listing else str(seen)
-    return Plan(list(intended(survey, listing, names, now)), survey.unmanaged, trouble)
+    return Plan(list(intended(survey, listing, names, now)), survey.unmanaged, trouble, pauses)
 
 
 async def _observed(wanted: ForBridge) -> Observation | Verdict:
@@ -122,7 +128,8 @@ def _next(
         if believed is not None:
             action, why = _in_words(believed, case)
             return action, f"{why}, if a second listing lacks it too", False, None
-    return _under_way(case.record)
+    held = case.held or (case.want is not None and case.want.held)
+    return None if held else _under_way(case.record)
 
 
 def _under_way(record: Record | None) -> tuple[str, str, bool, datetime | None] | None:
@@ -160,6 +167,8 @@ def _in_words(step: Step, case: Case) -> tuple[str, str]:
 def _print(found: Plan, now: Instant) -> None:
     if found.trouble:
         warn(f"the bridge is away ({found.trouble}): this plan is made without its listing")
+    for pause in found.pauses:
+        say(described(pause, now))
     if not found.steps:
         say("Nothing to do.")
     else:

@@ -11,9 +11,11 @@ import typer
 from daemon.cli.exits import Code
 from daemon.cli.output import Json, document, say, short, table
 from daemon.cli.parts import command_app
+from daemon.cli.pauses import described, of_key
 from daemon.cli.reach import ForDatabase, database, settings
 from daemon.clock import SystemClock
 from daemon.settings import MAIN
+from daemon.store.pauses import Pause, Pauses
 from daemon.store.status import BridgeStatus, KeyStatus, Leftover, Status
 from daemon.words import relative, sentence
 from reconciler.model import SETTLED, Instant, Phase, Reason, Verified
@@ -29,6 +31,7 @@ class Standing:
     keys: Sequence[KeyStatus]
     leftovers: Sequence[Leftover]
     bridge: BridgeStatus | None
+    pauses: Sequence[Pause] = ()
 
     @property
     def active(self) -> Sequence[KeyStatus]:
@@ -41,7 +44,8 @@ class Standing:
     def code(self) -> Code:
         if not (self.active or self.leftovers):
             return Code.OK
-        phases = {key.phase for key in self.active} | {left.phase for left in self.leftovers}
+        going = {left.phase for left in self.leftovers if not left.held}
+        phases = {key.phase for key in self.active} | going
         kept = self.bridge is not None and self.bridge.holder is not None and self.bridge.up
         if not kept or phases - SETTLED:
             return Code.UNSETTLED
@@ -86,14 +90,17 @@ async def _ask(wanted: ForDatabase) -> Standing:
         status = Status(engine, MAIN)
         keys, leftovers = await status.keys(), await status.leftovers()
         bridges = {bridge.bridge: bridge for bridge in await status.bridges()}
-    return Standing(keys, leftovers, bridges.get(MAIN))
+        pauses = await Pauses(engine).all()
+    return Standing(keys, leftovers, bridges.get(MAIN), pauses)
 
 
 def _print(standing: Standing, now: Instant) -> None:
     say(standing.summary())
     say(_of_bridge(standing.bridge, now))
+    for pause in standing.pauses:
+        say(described(pause, now))
     if standing.keys:
-        table(_HEADINGS, [_cells(key, now) for key in standing.keys])
+        table(_HEADINGS, [_cells(key, standing.pauses, now) for key in standing.keys])
     if standing.leftovers:
         rows = [
             (left.account, left.connector, left.phase, sentence(left.reason, left.message))
@@ -110,13 +117,14 @@ def _of_bridge(bridge: BridgeStatus | None, now: Instant) -> str:
     return f"Bridge {bridge.bridge!r}: {state}; held by {bridge.holder or 'nobody'}."
 
 
-def _cells(key: KeyStatus, now: Instant) -> tuple[str, ...]:
+def _cells(key: KeyStatus, pauses: Sequence[Pause], now: Instant) -> tuple[str, ...]:
     live, inactive = key.phase == Phase.LIVE, key.phase == "inactive"
     plain = live and key.reason == Reason.APPLIED and not key.message
+    held = any(of_key(pauses, key))
     return (
         *(short(key.key_id), key.client, key.exchange + (" (testnet)" if key.is_testnet else "")),
         key.phase,
-        "" if live or inactive else relative(key.due_at, now),
+        "paused" if held else "" if live or inactive else relative(key.due_at, now),
         "" if inactive else _verified(key, now),
         "" if plain else sentence(key.reason, key.message),
     )
@@ -138,7 +146,10 @@ def _document(standing: Standing) -> dict[str, Any]:
         "settled": standing.code() is not Code.UNSETTLED,
         "all_live": standing.code() is Code.OK,
         "bridge": standing.bridge,
-        "keys": [_in_words(key) for key in standing.keys],
+        "pauses": standing.pauses,
+        "keys": [
+            _in_words(key) | {"held": any(of_key(standing.pauses, key))} for key in standing.keys
+        ],
         "leftovers": [_in_words(left) for left in standing.leftovers],
     }
 

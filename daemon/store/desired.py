@@ -59,7 +59,8 @@ named AS (
   SELECT k.id AS key_id, k.client_id, n.account, k.created_at, {_CANONICAL} AS exchange,
     {_CANONICAL} || CASE WHEN k.is_testnet THEN '_testnet' ELSE '' END AS connector,
     {DIGEST} AS digest,
-    n.status <> 'ACTIVE' OR {paused(":bridge", "k.client_id", "k.id")} AS held, w.key_id IS NOT NULL AS wished,
+    n.status <> 'ACTIVE' OR {paused(":bridge", "k.client_id", "k.id")} AS held,
+    w.key_id IS NOT NULL AS wished,
     k.api_key, k.api_secret, k.passphrase, o.client_id IS NOT DISTINCT FROM k.client_id AS owned
   FROM public.exchange_api_keys k
   JOIN named n ON n.id = k.client_id

@@ -166,6 +166,15 @@ class People:
         async with transaction(self._engine) as connection:
             _expect((await connection.execute(query)).rowcount, key_id)
 
+    async def delete_client(self, client_id: ClientId) -> int:
+        """Delete a client and its keys; return how many those were. Raises NoSuchThing."""
+        keys = delete(exchange_api_keys).where(exchange_api_keys.c.client_id == client_id)
+        query = delete(clients).where(clients.c.id == client_id)
+        async with transaction(self._engine) as connection:
+            count = (await connection.execute(keys)).rowcount
+            _expect_client((await connection.execute(query)).rowcount, client_id)
+        return count
+
     async def wish(self, *, key_id: KeyId | None = None, client_id: ClientId | None = None) -> int:
         """Ask for active keys to be initialized again, of a client or all; return how many."""
         async with transaction(self._engine) as connection:
@@ -204,3 +213,8 @@ def _account(name: str, settings: object) -> str:
 def _expect(count: int, key_id: UUID) -> None:
     if count == 0:
         raise NoSuchThing(f"no key {key_id}: see 'bridgetender keys list'")
+
+
+def _expect_client(count: int, client_id: UUID) -> None:
+    if count == 0:
+        raise NoSuchThing(f"no client {client_id}: see 'bridgetender clients list'")

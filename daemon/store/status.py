@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daemon.store.desired import desired
+from daemon.store.desired import desired, paused
 from daemon.store.engine import transaction
 from daemon.store.rows import columns, slot_row, to_record
 from reconciler.model import BridgeName, ClientId, KeyId, Record, Slot
@@ -45,7 +45,7 @@ class KeyStatus:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A connector of ours whose key is gone."""
+    """A connector of ours whose key is gone; *held* if it is paused, so stays."""
 
     account: str
     connector: str
@@ -53,6 +53,7 @@ class Leftover:
     reason: str
     message: str
     due_at: datetime | None
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,10 @@ _RECORD = text(f"""
 SELECT {columns("r")} FROM bridgetender.connectors r
 WHERE r.bridge = :bridge AND r.account = :account AND r.connector = :connector
 """)
-_LEFTOVERS = text("""
-SELECT account, connector, phase, reason, message, due_at FROM bridgetender.connectors
+_LEFTOVERS = text(f"""
+SELECT account, connector, phase, reason, message, due_at,
+  {paused(":bridge", "r.client_id", "r.key_id")}
+FROM bridgetender.connectors r
 WHERE bridge = :bridge AND phase IN ('removing', 'unremovable')
 ORDER BY account, connector
 """)

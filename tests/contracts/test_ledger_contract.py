@@ -423,7 +423,7 @@ LABELS = {"ours": "ours", "another's": "another's", "unlabelled": None}
 @pytest.mark.parametrize("paused", [False, True])
 @pytest.mark.parametrize("change", ["none", "rotated", "disabled", "wished", "newer"])
 async def test_a_survey_leaves_out_no_slot_that_needs_a_step(
-    store: Store, status: str, change: str, paused: bool
+    store: Store, *, status: str, change: str, paused: bool
 ) -> None:
     key, want = await acme(store)
     lease = await leased(store)

@@ -211,6 +211,7 @@ async def test_a_paused_connector_stays_though_its_key_is_deleted(number: int) -
         house.loop.look(None)
         await anyio.sleep(HOUR)
         assert house.there() == {house.slot(): "binance-1"}
+        assert house.record().phase is Phase.LIVE
 
         await house.world.resume(*pause)
         house.loop.look(None)

@@ -114,6 +114,8 @@ NEEDS = {
     ("keys", "add", "Acme", "okx"): {"DATABASE_URL", "ENCRYPTION_KEY"},
     ("keys", "delete", "01234567"): {"DATABASE_URL"},
     ("reinit", "--all"): {"DATABASE_URL"},
+    ("pause", "--all"): {"DATABASE_URL"},
+    ("resume", "--all"): {"DATABASE_URL"},
     ("plan",): {"DATABASE_URL", "TRADING_BRIDGE_URL"},
     ("explain", "01234567"): {"DATABASE_URL", "ENCRYPTION_KEY", "TRADING_BRIDGE_URL"},
 }

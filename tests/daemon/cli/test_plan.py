@@ -16,7 +16,7 @@ from reconciler.model import Case, ClientId, Connector, KeyId, Observation, Phas
 
 pytestmark = pytest.mark.anyio
 ACME = "client_acme_capital"
-TABLES = ("accounts", "attempts", "bridges", "connectors", "keyring", "leases", "wishes")
+TABLES = ("accounts", "attempts", "bridges", "connectors", "keyring", "leases", "pauses", "wishes")
 
 
 @pytest.fixture
