@@ -35,6 +35,7 @@ COMMANDS = {
     "resume": _Command("resume", "End a pause; everything it held goes on at once."),
     "clients": _Command("clients", "Add, list, change and delete clients."),
     "keys": _Command("keys", "Add, list, change and delete keys."),
+    "rotate": _Command("rotate", "Re-encrypt all that is stored with the first encryption key."),
     "new-key": _Command("new_key", "Make a value for ENCRYPTION_KEY."),
     "version": _Command("version", "Print the version."),
 }

@@ -158,18 +158,19 @@ async def _find_client(wanted: ForKeys, client: str) -> ClientId:
 
 async def _add(wanted: ForKeys, client_id: ClientId, entry: KeyEntry) -> Shown:
     async with database(wanted.database_url) as engine:
-        await _refuse_another_keyring(engine, wanted.keyring)
+        await refuse_another_keyring(engine, wanted.keyring)
         people = People(engine)
         key_id = await people.add_key(client_id, _sealed(entry, wanted.keyring))
         return _shown(await people.find_key(str(key_id)), wanted.keyring)
 
 
-async def _refuse_another_keyring(engine: AsyncEngine, keyring: Keyring) -> None:
+async def refuse_another_keyring(engine: AsyncEngine, keyring: Keyring) -> None:
+    """Raise Trouble if the daemon could not read what *keyring* seals."""
     try:
         await check_keyring(engine, keyring.unseal)
-    except Undecryptable:  # the daemon could not read what we would store
+    except Undecryptable:
         raise Trouble(
-            "this ENCRYPTION_KEY is not the one this database was set up with; nothing is stored"
+            "this ENCRYPTION_KEY is not the one this database was set up with; nothing was changed"
         ) from None
 
 
