@@ -26,6 +26,7 @@ class _Command:
 COMMANDS = {
     "demo": _Command("demo", "Watch keys become live connectors, on a stage of its own."),
     "run": _Command("run", "Run the daemon; the same as python -m daemon."),
+    "reconcile": _Command("reconcile", "Do what is to be done until all is settled, and end."),
     "migrate": _Command("migrate", "Bring the database's tables to this version."),
     "status": _Command("status", "Say where every key stands, and why."),
     "plan": _Command("plan", "Say what the daemon would do next, and why; change nothing."),

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli.exits import Code
 from daemon.cli.output import Json, document, say, short, table
@@ -79,7 +80,7 @@ def status(*, json: Json = False) -> None:
     """
     standing, now = anyio.run(_ask, settings(ForDatabase)), SystemClock().now()
     if json:
-        document(_document(standing))
+        document(as_document(standing))
     else:
         _print(standing, now)
     raise typer.Exit(standing.code())
@@ -87,11 +88,15 @@ def status(*, json: Json = False) -> None:
 
 async def _ask(wanted: ForDatabase) -> Standing:
     async with database(wanted.database_url) as engine:
-        status = Status(engine, MAIN)
-        keys, leftovers = await status.keys(), await status.leftovers()
-        bridges = {bridge.bridge: bridge for bridge in await status.bridges()}
-        pauses = await Pauses(engine).all()
-    return Standing(keys, leftovers, bridges.get(MAIN), pauses)
+        return await standing_of(engine)
+
+
+async def standing_of(engine: AsyncEngine) -> Standing:
+    """Raises StoreError."""
+    status = Status(engine, MAIN)
+    keys, leftovers = await status.keys(), await status.leftovers()
+    bridges = {bridge.bridge: bridge for bridge in await status.bridges()}
+    return Standing(keys, leftovers, bridges.get(MAIN), await Pauses(engine).all())
 
 
 def _print(standing: Standing, now: Instant) -> None:
@@ -140,7 +145,7 @@ def _verified(key: KeyStatus, now: Instant) -> str:
             return proven or "not yet"
 
 
-def _document(standing: Standing) -> dict[str, Any]:
+def as_document(standing: Standing) -> dict[str, Any]:
     return {
         "summary": standing.summary(),
         "settled": standing.code() is not Code.UNSETTLED,

@@ -66,6 +66,11 @@ class Pauses:
                 await connection.execute(_HINT)
         return changed
 
+    async def hint(self) -> None:
+        """Let every holder look at everything now."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(_HINT)
+
 
 _BEGIN = text("""
 INSERT INTO bridgetender.pauses (scope, subject, name, by, reason)

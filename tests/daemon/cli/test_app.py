@@ -115,6 +115,7 @@ NEEDS = {
     ("keys", "delete", "01234567"): {"DATABASE_URL"},
     ("reinit", "--all"): {"DATABASE_URL"},
     ("pause", "--all"): {"DATABASE_URL"},
+    ("reconcile", "--once"): {"DATABASE_URL", "ENCRYPTION_KEY", "TRADING_BRIDGE_URL"},
     ("rotate",): {"DATABASE_URL", "ENCRYPTION_KEY"},
     ("resume", "--all"): {"DATABASE_URL"},
     ("plan",): {"DATABASE_URL", "TRADING_BRIDGE_URL"},
