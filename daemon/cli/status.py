@@ -104,14 +104,18 @@ def _print(standing: Standing, now: Instant) -> None:
     say(_of_bridge(standing.bridge, now))
     for pause in standing.pauses:
         say(described(pause, now))
-    if standing.keys:
-        table(_HEADINGS, [_cells(key, standing.pauses, now) for key in standing.keys])
+    print_keys(standing.keys, standing.pauses, now)
     if standing.leftovers:
         rows = [
             (left.account, left.connector, left.phase, sentence(left.reason, left.message))
             for left in standing.leftovers
         ]
         table(("Account", "Connector without a key", "Phase", "Reason"), rows)
+
+
+def print_keys(keys: Sequence[KeyStatus], pauses: Sequence[Pause], now: Instant) -> None:
+    if keys:
+        table(_HEADINGS, [_cells(key, pauses, now) for key in keys])
 
 
 def _of_bridge(bridge: BridgeStatus | None, now: Instant) -> str:
@@ -153,12 +157,12 @@ def as_document(standing: Standing) -> dict[str, Any]:
         "bridge": standing.bridge,
         "pauses": standing.pauses,
         "keys": [
-            _in_words(key) | {"held": any(of_key(standing.pauses, key))} for key in standing.keys
+            in_words(key) | {"held": any(of_key(standing.pauses, key))} for key in standing.keys
         ],
-        "leftovers": [_in_words(left) for left in standing.leftovers],
+        "leftovers": [in_words(left) for left in standing.leftovers],
     }
 
 
-def _in_words(row: KeyStatus | Leftover) -> dict[str, Any]:
+def in_words(row: KeyStatus | Leftover) -> dict[str, Any]:
     fields = {name: getattr(row, name) for name in type(row).__slots__}
     return fields | {"words": sentence(row.reason, row.message)}

@@ -5,10 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import DateTime, String, cast, delete, func, insert, select, text, update
+from sqlalchemy import (
+    DateTime,
+    String,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.scrub import shown
@@ -18,6 +29,9 @@ from reconciler.model import ClientId, KeyId
 from reconciler.slots import account_name
 
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
+
+
+ClientStatus = Literal["ACTIVE", "PAUSED", "SUSPENDED"]
 
 
 class NoSuchThing(LookupError):
@@ -91,9 +105,13 @@ class People:
         ]
 
     async def find_client(self, name_or_id: str) -> ClientId:
+        """Return the id of the client with this id or name. Raises NoSuchThing."""
+        return (await self.client(name_or_id)).id
+
+    async def client(self, name_or_id: str) -> Client:
         """Return the client with this id or name. Raises NoSuchThing."""
         known = await self.clients()
-        found = [c.id for c in known if name_or_id in (str(c.id), c.name)]
+        found = [c for c in known if name_or_id in (str(c.id), c.name)]
         if len(found) == 1:
             return found[0]
         asked = shown(name_or_id)
@@ -155,7 +173,11 @@ class People:
         """Enable or disable a key. Raises NoSuchThing."""
         await self._change(key_id, is_active=active)
 
-    async def rotate(self, key_id: KeyId, entry: SealedEntry) -> None:
+    async def relabel(self, key_id: KeyId, label: str | None) -> None:
+        """Raises NoSuchThing."""
+        await self._change(key_id, label=label)
+
+    async def replace(self, key_id: KeyId, entry: SealedEntry) -> None:
         """Put other credentials in the place of the stored ones. Raises NoSuchThing."""
         fields = ("api_key", "api_secret", "passphrase")
         await self._change(key_id, **{name: getattr(entry, name) for name in fields})
@@ -165,6 +187,30 @@ class People:
         query = delete(exchange_api_keys).where(exchange_api_keys.c.id == key_id)
         async with transaction(self._engine) as connection:
             _expect((await connection.execute(query)).rowcount, key_id)
+
+    async def set_status(self, client_id: ClientId, status: ClientStatus) -> None:
+        """Raises NoSuchThing."""
+        said = literal_column(f"'{status}'", String)  # the column may be text or an enum
+        query = update(clients).where(clients.c.id == client_id).values(status=said)
+        async with transaction(self._engine) as connection:
+            _expect_client((await connection.execute(query)).rowcount, client_id)
+
+    async def refile(
+        self, client_id: ClientId, account: str | None, name: str | None = None
+    ) -> None:
+        """File a client under *account*, and *name* it; None: under one made from its name.
+
+        Raises NoSuchThing.
+        """
+        query = select(clients.c.settings).where(clients.c.id == client_id).with_for_update()
+        async with transaction(self._engine) as connection:
+            before = (await connection.execute(query)).scalar()
+            kept = dict(before) if isinstance(before, dict) else {}
+            kept.pop("bridge_account", None)
+            own = {"bridge_account": account} if account else {}
+            values = {"settings": kept | own, **({"name": name} if name else {})}
+            change = update(clients).where(clients.c.id == client_id).values(values)
+            _expect_client((await connection.execute(change)).rowcount, client_id)
 
     async def delete_client(self, client_id: ClientId) -> int:
         """Delete a client and its keys; return how many those were. Raises NoSuchThing."""
