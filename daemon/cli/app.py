@@ -38,8 +38,13 @@ COMMANDS = {
     "keys": _Command("keys", "Add, list, change and delete keys."),
     "rotate": _Command("rotate", "Re-encrypt all that is stored with the first encryption key."),
     "new-key": _Command("new_key", "Make a value for ENCRYPTION_KEY."),
+    "completion": _Command("completion", "Print a script for your shell to complete by."),
     "version": _Command("version", "Print the version."),
 }
+
+
+COMPLETES = "_BRIDGETENDER_COMPLETE"
+"""Set by a shell that wants to know how a line might go on; typer reads it."""
 
 
 class Lazy(TyperGroup):
@@ -105,4 +110,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name may not fit the terminal's code
+    if COMPLETES in os.environ:
+        # For a shell alone; typer re-exports it without saying so.
+        from typer.completion import completion_init  # type: ignore[attr-defined] # noqa: PLC0415
+
+        completion_init()
     app(prog_name="bridgetender")

@@ -58,7 +58,12 @@ class Shown:
 def add(
     context: typer.Context,
     client: Whose,
-    exchange: Annotated[str, typer.Argument(help="The exchange's id, such as binance or okx.")],
+    exchange: Annotated[
+        str,
+        typer.Argument(
+            help="The exchange's id, such as binance or okx.", autocompletion=lambda: sorted(KNOWN)
+        ),
+    ],
     *,
     secrets_from: SecretsFrom = None,
     label: Annotated[str | None, typer.Option(help="Words to know it by.")] = None,
