@@ -46,7 +46,7 @@ _STATUSES = "; ".join(f"{status}: {means}" for status, means in _MEANS.items())
 
 @app.command()
 def add(
-    name: str,
+    name: Annotated[str, typer.Argument(help="How people call it.")],
     *,
     account: Annotated[
         str | None, typer.Option(help="Its account on the bridge, if not client_NAME.")
@@ -130,7 +130,7 @@ def set_account(
     *,
     json: Json = False,
 ) -> None:
-    """File a client under another account: its connectors are made there, then removed here."""
+    """File a client under another account of the bridge; its connectors move there."""
     own = None if account is None else account_name(account)
     found, filed = anyio.run(_set_account, settings(ForDatabase), client, own)
     if json:
