@@ -1,4 +1,4 @@
-"""Draws reference.md from the command itself: `python -m docs.draw_reference > docs/reference.md`."""
+"""Draws reference.md from the command: `python -m docs.draw_reference > docs/reference.md`."""
 
 from collections.abc import Iterator
 from importlib import import_module

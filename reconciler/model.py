@@ -251,7 +251,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a step, for the history. *seconds* is its duration."""
+    """One try of a step, for the history. *seconds* is its duration.
+
+    *id* is in the log lines of the attempt too; it is unique on its bridge.
+    """
 
     slot: Slot
     key_id: KeyId
@@ -262,3 +265,4 @@ class Attempt:
     message: str
     at: Instant
     seconds: float
+    id: str

@@ -1,6 +1,6 @@
 """Work: pick what is due, keep the bridge as busy as it may be, write the outcomes."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
@@ -14,12 +14,18 @@ from reconciler.desk import Desk
 from reconciler.jobs import Ended, Job, Preparer
 from reconciler.model import Phase, Record, Slot
 from reconciler.pacing import Holdoffs
+from reconciler.records import Action
 from reconciler.verdicts import StoreError
 
 log = structlog.get_logger()
 
 _STORE_AWAY = 1.0
 """Seconds until the database is tried again."""
+_EVENTS: Mapping[str, tuple[str, str]] = {
+    Action.INITIALIZE: ("initialize_done", "initialize_failed"),
+    Action.VERIFY: ("verify_done", "verify_failed"),
+    Action.REMOVE: ("remove_done", "remove_failed"),
+}
 _LONGEST_NAP = 60.0
 """Seconds after which due times are read again though nothing rang: a wall clock may jump."""
 
@@ -187,7 +193,8 @@ def _tell(ended: Ended) -> None:
     done = attempt.verdict == "done"
     tell = log.info if done else log.warning
     tell(
-        f"{attempt.action}_{'done' if done else 'failed'}",
+        _EVENTS[attempt.action][0 if done else 1],
+        attempt=attempt.id,
         slot=str(after.slot),
         key=str(after.key_id),
         verdict=attempt.verdict,

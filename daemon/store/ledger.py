@@ -74,10 +74,12 @@ WHERE EXISTS (
   WHERE r.sent = s.sent AND r.client_id <> s.client_id
     AND (r.bridge, r.account, r.connector) <> (s.bridge, s.account, s.connector))
 """)
-_HISTORY = text("""
+_ATTEMPT = ("key_id", "exchange", "action", "cause", "verdict", "at", "seconds")
+_COLUMNS = ", ".join(("bridge", "account", "connector", "message", "attempt", *_ATTEMPT))
+_HISTORY = text(f"""
 INSERT INTO bridgetender.attempts
-  (bridge, account, connector, key_id, exchange, action, cause, verdict, message, at, seconds)
-SELECT bridge, account, connector, key_id, exchange, action, cause, verdict, message, at, seconds
+  ({_COLUMNS})
+SELECT {_COLUMNS}
 FROM json_populate_recordset(NULL::bridgetender.attempts, CAST(CAST(:rows AS text) AS json))
 """)
 _RECALL = text(f"""
@@ -221,7 +223,5 @@ def _history(attempts: Sequence[Attempt]) -> str:
 
 def _attempt_row(attempt: Attempt) -> dict[str, Any]:
     row = {name: getattr(attempt, name) for name in _ATTEMPT}
-    return row | {"message": attempt.message.replace("\x00", "")} | slot_row(attempt.slot)
-
-
-_ATTEMPT = ("key_id", "exchange", "action", "cause", "verdict", "at", "seconds")
+    said = {"message": attempt.message.replace("\x00", ""), "attempt": attempt.id}
+    return row | said | slot_row(attempt.slot)

@@ -69,7 +69,7 @@ class BridgeStatus:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One attempt of the history."""
+    """One attempt of the history; *attempt* names it in the log."""
 
     at: datetime
     account: str
@@ -79,6 +79,7 @@ class AttemptRow:
     verdict: str
     message: str
     seconds: float
+    attempt: str
 
 
 STANDING = f"""
@@ -128,7 +129,7 @@ FROM bridgetender.bridges b FULL JOIN bridgetender.leases l USING (bridge)
 ORDER BY bridge
 """)
 _HISTORY = text("""
-SELECT at, account, connector, action, cause, verdict, message, seconds
+SELECT at, account, connector, action, cause, verdict, message, seconds, attempt
 FROM bridgetender.attempts WHERE key_id = :key ORDER BY at DESC LIMIT :limit
 """)
 

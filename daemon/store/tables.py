@@ -154,6 +154,7 @@ attempts = Table(
     Column("message", Text, nullable=False),
     Column("at", _MOMENT, nullable=False),
     Column("seconds", Float, nullable=False),
+    Column("attempt", Text, nullable=False),
     Index("ix_attempts_key_id_at", "key_id", "at"),
     Index("ix_attempts_at", "at"),
 )

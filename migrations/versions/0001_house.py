@@ -245,6 +245,7 @@ def _create_attempts() -> None:
         ),
         sa.Column("at", MOMENT, nullable=False),
         sa.Column("seconds", sa.Float, nullable=False),
+        sa.Column("attempt", sa.Text, nullable=False),
         sa.Index("ix_attempts_key_id_at", "key_id", "at"),
         sa.Index("ix_attempts_at", "at"),
         schema=SCHEMA,

@@ -143,4 +143,5 @@ def _to_attempt(row: Row[*tuple[object, ...]]) -> Attempt:
     it = row._mapping
     slot = Slot(it["bridge"], it["account"], it["connector"])
     names = ("key_id", "exchange", "action", "verdict", "message", "at", "seconds")
-    return Attempt(slot=slot, cause=Reason(it["cause"]), **{name: it[name] for name in names})
+    values = {name: it[name] for name in names}
+    return Attempt(slot=slot, cause=Reason(it["cause"]), id=it["attempt"], **values)

@@ -85,7 +85,7 @@ def record_of(key: StoredKey, phase: Phase = Phase.LIVE, **values: object) -> Re
 
 def attempt_of(record: Record) -> Attempt:
     return Attempt(
-        record.slot, record.key_id, "binance", "verify", Reason.NEW, "done", "", NOW, 0.25
+        record.slot, record.key_id, "binance", "verify", Reason.NEW, "done", "", NOW, 0.25, "7-1"
     )
 
 

@@ -29,7 +29,7 @@ def test_what_the_field_sets_is_enough_and_the_rest_has_defaults() -> None:
     assert settings.bridge_url == RIGHT["TRADING_BRIDGE_URL"]
     assert settings.bridge_token is None
     assert (settings.health_host, settings.health_port) == ("127.0.0.1", 9464)
-    assert (settings.concurrency, settings.log_json, settings.log_level) == (32, True, "INFO")
+    assert (settings.concurrency, settings.log_json, settings.log_level) == (32, None, "INFO")
 
 
 def test_every_setting_is_read_from_its_place() -> None:

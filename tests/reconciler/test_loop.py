@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import anyio
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from reconciler.attempting import Attempter
@@ -664,6 +665,22 @@ async def test_one_slots_surprise_stops_no_other() -> None:
     assert {s.connector for s in house.there()} == {"binance", "okx"}
     assert house.record("kraken").reason is Reason.UNCLEAR
     assert "attempt_crashed" in {entry["event"] for entry in logs}
+
+
+async def test_every_line_of_an_attempt_names_it_as_the_history_does() -> None:
+    house = House()
+    await acme(house, "binance", "okx")
+    house.bridge.script("initialize", Raises(KeyError("a")), slot=house.slot("okx"))
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        async with house.running():
+            await house.at_rest()
+    tried = {a.id: a.slot.connector for a in house.tables.attempts}
+    assert sorted(tried.values()) == ["binance", "okx", "okx"]
+    assert set(tried) == {"1-1", "1-2", "1-3"}
+    events = ("attempt_crashed", "initialize_failed", "initialize_done")
+    said = [(e["attempt"], e["slot"], e["event"]) for e in logs if e["event"] in events]
+    assert [tried[name] for name, _, _ in said] == [slot.split("/")[-1] for _, slot, _ in said]
+    assert sorted(event for _, _, event in said) == sorted((*events, "initialize_done"))
 
 
 async def test_a_mistake_of_ours_in_a_pass_does_not_end_the_watch() -> None:
