@@ -8,8 +8,11 @@ import typer
 from daemon.cli.exits import Trouble
 from daemon.cli.output import Json, document, say, warn
 from daemon.cli.parts import command_app
+from daemon.cli.pauses import described
 from daemon.cli.reach import ForDatabase, database, settings
+from daemon.clock import SystemClock
 from daemon.settings import MAIN
+from daemon.store.pauses import Pause, Pauses
 from daemon.store.people import People
 from daemon.store.status import Status
 
@@ -27,9 +30,11 @@ def reinit(
     """Ask for keys to be initialized again: those parked as refused too. The daemon does it."""
     if (key is not None) + (client is not None) + everything != 1:
         raise Trouble("say one of --key, --client and --all")
-    count, holder = anyio.run(_wish, settings(ForDatabase), key, client)
+    count, holder, pauses = anyio.run(_wish, settings(ForDatabase), key, client)
     if holder is None:
         warn(f"no daemon holds the bridge {MAIN!r} now; it is done once one does")
+    for pause in pauses:
+        warn(f"it is done once this ends: {described(pause, SystemClock().now())}")
     if json:
         document({"asked_for": count, "holder": holder})
     elif count:
@@ -38,7 +43,9 @@ def reinit(
         say("There is no active key to initialize.")
 
 
-async def _wish(wanted: ForDatabase, key: str | None, client: str | None) -> tuple[int, str | None]:
+async def _wish(
+    wanted: ForDatabase, key: str | None, client: str | None
+) -> tuple[int, str | None, list[Pause]]:
     async with database(wanted.database_url) as engine:
         people = People(engine)
         found = None if key is None else await people.find_key(key)
@@ -47,4 +54,10 @@ async def _wish(wanted: ForDatabase, key: str | None, client: str | None) -> tup
         whose = None if client is None else await people.find_client(client)
         count = await people.wish(key_id=found.id if found else None, client_id=whose)
         bridges = {bridge.bridge: bridge for bridge in await Status(engine, MAIN).bridges()}
-    return count, bridges[MAIN].holder if MAIN in bridges else None
+        owner, key_id = (found.client_id, found.id) if found else (whose, None)
+        pauses = [
+            pause
+            for pause in await Pauses(engine).all()
+            if pause.reaches(bridge=MAIN, client_id=owner, key_id=key_id)
+        ]
+    return count, bridges[MAIN].holder if MAIN in bridges else None, pauses

@@ -155,3 +155,14 @@ async def test_a_plan_has_no_step_but_to_park_while_everything_is_paused(
     assert [step["action"] for step in told["steps"]] == ["park"]
     assert told["pauses"][0]["scope"] == "all"
     assert "To go on: bridgetender resume --all" in (await cli("plan")).stdout
+
+
+async def test_a_wish_for_what_is_paused_says_when_it_is_granted(
+    cli: Any, people: People, key: KeyId
+) -> None:
+    await people.add_client("Birch")
+    await cli("pause", *THE_CLIENT)
+    words = "it is done once this ends: Client 'Acme Capital' is paused"
+    for whom in (("--key", str(key)), THE_CLIENT):
+        assert words in (await cli("reinit", *whom)).stderr
+    assert words not in (await cli("reinit", "--client", "Birch")).stderr
