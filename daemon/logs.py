@@ -76,7 +76,7 @@ def configure(*, json: bool | None, level: str = "INFO", stream: TextIO | None =
     """
     stream = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
-    ending = _ending(json=not stream.isatty() if json is None else json)
+    ending = _ending(json=not stream.isatty() if json is None else json, colors=stream.isatty())
     structlog.configure(
         processors=[*_beginning(), *ending],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -98,12 +98,14 @@ def _beginning() -> list[Processor]:
     ]
 
 
-def _ending(*, json: bool) -> list[Processor]:
+def _ending(*, json: bool, colors: bool) -> list[Processor]:
     """Tracebacks become text, without locals, before the scrubber reads everything."""
     renderer: Processor = structlog.processors.JSONRenderer()
     if not json:
         plain = structlog.dev.plain_traceback
-        renderer = structlog.dev.ConsoleRenderer(exception_formatter=plain, timestamp_key="at")
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=plain, timestamp_key="at"
+        )
     return [
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,

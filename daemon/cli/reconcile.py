@@ -88,7 +88,8 @@ async def _reconcile(wanted: Settings, patience: float) -> "_Judge":
 async def _check_schema(engine: AsyncEngine) -> None:
     version = await schema.version(engine)
     if version is None or version < schema.newest():
-        raise Trouble("the tables are older than this version: run 'bridgetender migrate'")
+        words = "the tables are not those of this version: run 'bridgetender migrate'"
+        raise Trouble(words, Code.DATABASE)
 
 
 async def _vault(engine: AsyncEngine, keyring: Keyring) -> Vault:

@@ -147,11 +147,12 @@ def test_ccxts_own_log_can_not_be_turned_on(logged: io.StringIO) -> None:
     assert json.loads(line)["event"] == "failed: api_secret=***"
 
 
-async def test_ccxt_writes_nothing_even_when_its_own_logger_is_at_debug(
+async def test_no_library_shows_a_secret_even_when_its_own_logger_is_at_debug(
     add: Call, verify: Call, enrol: Call, logged: io.StringIO, papers: Paper
 ) -> None:
     await enrol("binance", **{k: MARKED[k] for k in ("api_key", "api_secret")})
-    logging.getLogger("ccxt").setLevel(logging.DEBUG)
+    for name in ("ccxt", "aiohttp", "asyncio", "httpx", "uvicorn", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.DEBUG)
     await add("binance", **MARKED)
     assert (await verify("binance")).status_code == 200
     assert papers.heard["binance"]["account"] == 1

@@ -272,8 +272,12 @@ def test_without_a_setting_the_stream_decides() -> None:
     for stream in (terminal, file):
         logs.configure(json=None, stream=stream)
         structlog.get_logger().info("bridge_up", bridge="main")
+    assert "\x1b[" in terminal.getvalue()
     assert "{" not in terminal.getvalue()
     assert last(file)["event"] == "bridge_up"
+    logs.configure(json=False, stream=file)
+    structlog.get_logger().info("bridge_up", bridge="main")
+    assert "\x1b[" not in file.getvalue()
 
 
 def test_a_terminal_gets_words_and_no_json(coloured: io.StringIO) -> None:
