@@ -151,7 +151,7 @@ async def test_no_library_shows_a_secret_even_when_its_own_logger_is_at_debug(
     add: Call, verify: Call, enrol: Call, logged: io.StringIO, papers: Paper
 ) -> None:
     await enrol("binance", **{k: MARKED[k] for k in ("api_key", "api_secret")})
-    for name in ("ccxt", "aiohttp", "asyncio", "httpx", "uvicorn", "uvicorn.access"):
+    for name in ("ccxt", "aiohttp", "asyncio", "httpx", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.DEBUG)
     await add("binance", **MARKED)
     assert (await verify("binance")).status_code == 200
