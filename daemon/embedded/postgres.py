@@ -26,12 +26,13 @@ from anyio import to_thread
 from daemon.embedded.binaries import Binaries, find_binaries, readable_by
 from daemon.embedded.children import Child, clean_environment
 from daemon.embedded.cluster import DATABASE, ROLE, refuse_foreign_postmaster, require_cluster
-from daemon.embedded.errors import EmbeddedError, last_words
-from daemon.embedded.locks import locked
+from daemon.embedded.errors import EmbeddedError, failed, full, make_room
+from daemon.embedded.locks import owned, server_lock
 from daemon.embedded.sockets import socket_home
 from daemon.embedded.users import User, own_name, require_entry, server_user
 
 POLL_S = 0.005
+LOG_END = 20_000  # bytes that are looked through for last words
 LOG_LIMIT = 10_000_000  # bytes, then the log starts anew beside one old one
 SETTINGS = {  # those of a small machine; durability stays as PostgreSQL ships it
     "listen_addresses": "",
@@ -88,19 +89,23 @@ class Server:
     def ready(self) -> bool:
         """Tell whether the server takes connections. Raise EmbeddedError if it has ended."""
         if self.child.returncode is not None:
-            raise EmbeddedError(f"PostgreSQL did not start: {last_words(self._said())}")
+            raise self.failure("PostgreSQL did not start")
         with suppress(FileNotFoundError, IndexError):
             lines = (self.data / "postmaster.pid").read_text().splitlines()
             return lines[0] == str(self.pid) and lines[7].strip() == "ready"
         return False
 
+    def failure(self, what: str) -> EmbeddedError:
+        """Return *what* as an error, with what this run of the server complained of at its end."""
+        return failed(what, self._said(), self.data.parent)
+
     def _said(self) -> str:
         with self.log.open("rb") as log:
-            log.seek(self.log_start)
+            log.seek(max(self.log_start, self.log.stat().st_size - LOG_END))
             return log.read().decode(errors="replace")
 
     def _url(self, scheme: str, database: str) -> str:
-        return f"{scheme}://{ROLE}@/{quote(database, safe='')}?host={quote(str(self.socket))}"
+        return url_of(scheme, database, self.socket)
 
     async def _execute(self, statement: str) -> None:
         connection = await asyncpg.connect(self.dsn("postgres"))
@@ -108,6 +113,11 @@ class Server:
             await connection.execute(statement)
         finally:
             await connection.close()
+
+
+def url_of(scheme: str, database: str, socket: Path) -> str:
+    """Return the URL of a database whose server listens in the directory *socket*."""
+    return f"{scheme}://{ROLE}@/{quote(database, safe='')}?host={quote(str(socket))}"
 
 
 @asynccontextmanager
@@ -119,8 +129,46 @@ async def embedded_postgres(
     Raise EmbeddedError, with words for people, if that is impossible. The server stops with the
     block, and also if this process is killed. It may end before: see `Server.wait`.
     """
+    with claimed(directory) as home:
+        async with served(home, socket_directory, binaries) as server:
+            yield server
+
+
+@contextmanager
+def running_postgres(
+    directory: Path, *, socket_directory: Path | None = None, binaries: Path | None = None
+) -> Iterator[Server]:
+    """Do as `embedded_postgres` does where no event loop runs."""
+    with (
+        claimed(directory) as home,
+        _launched(home, socket_directory, binaries) as server,
+    ):
+        while not server.ready():
+            time.sleep(POLL_S)
+        yield server
+
+
+@contextmanager
+def claimed(directory: Path) -> Iterator[Path]:
+    """Be the only one who wants the server of *directory*, made if need be; yield its full path.
+
+    Raise InUse, an EmbeddedError, if somebody else does.
+    """
+    home = directory.absolute()
     with ExitStack() as stack:
-        launched = _launched(directory, socket_directory, binaries)
+        with _in_words(home):
+            _make_directory(home, server_user())
+            stack.enter_context(owned(home))
+        yield home
+
+
+@asynccontextmanager
+async def served(
+    home: Path, socket_directory: Path | None = None, binaries: Path | None = None
+) -> AsyncIterator[Server]:
+    """Run the server of a claimed directory once; see `embedded_postgres`."""
+    with ExitStack() as stack:
+        launched = _launched(home, socket_directory, binaries)
         server = await to_thread.run_sync(stack.enter_context, launched)
         try:
             while not server.ready():  # noqa: ASYNC110  (another process has no events)
@@ -132,34 +180,30 @@ async def embedded_postgres(
 
 
 @contextmanager
-def running_postgres(
-    directory: Path, *, socket_directory: Path | None = None, binaries: Path | None = None
-) -> Iterator[Server]:
-    """Do as `embedded_postgres` does where no event loop runs."""
-    with _launched(directory, socket_directory, binaries) as server:
-        while not server.ready():
-            time.sleep(POLL_S)
+def _launched(home: Path, *rest: Path | None) -> Iterator[Server]:
+    with ExitStack() as stack:
+        with _in_words(home):
+            server = _launch(stack, home, *rest)
         yield server
 
 
 @contextmanager
-def _launched(directory: Path, *rest: Path | None) -> Iterator[Server]:
-    with ExitStack() as stack:
-        try:
-            server = _launch(stack, directory.absolute(), *rest)
-        except OSError as error:  # no space, read-only, not a directory, ...
-            raise EmbeddedError(f"PostgreSQL cannot use {directory}: {error}") from error
-        yield server
+def _in_words(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # no space, read-only, not a directory, ...
+        if full(str(error)):
+            raise EmbeddedError(make_room(directory)) from error
+        raise EmbeddedError(f"PostgreSQL cannot use {directory}: {error}") from error
 
 
 def _launch(
     stack: ExitStack, directory: Path, socket_directory: Path | None, configured: Path | None
 ) -> Server:
     """Do all that has to be done before the server can start, and start it."""
-    names, user = {own_name()}, server_user()
+    names, user = {own_name(), "root"}, server_user()  # root may do anything anyway: also a backup
     found = find_binaries(configured)
-    _make_directory(directory, user)
-    lock = stack.enter_context(locked(directory))
+    lock = stack.enter_context(server_lock(directory))
     if user:
         names.add(user.name)
         found = readable_by(user, found, directory)

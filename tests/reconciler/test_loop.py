@@ -267,6 +267,22 @@ async def test_what_is_prepared_and_not_begun_is_not_sent_once_it_is_paused() ->
         await house.at_rest(within=1)
 
 
+async def test_a_hint_after_a_mistake_of_ours_is_no_second_one() -> None:
+    house = House(rules=replace(Rules(), concurrency=4))
+    await many(house, 12)
+    held = Waits(anyio.Event(), anyio.Event())
+    house.bridge.always("initialize", held)
+    house.bridge.script("observe", None, Raises(KeyError("boot_id")))
+    with capture_logs() as logs:
+        async with house.running():
+            await held.begun.wait()
+            while "term_crashed" not in {entry["event"] for entry in logs}:  # noqa: ASYNC110
+                await anyio.sleep(0.5)
+            house.loop.look(None)  # while it waits to begin anew
+            held.until.set()
+            await house.at_rest(within=200)
+
+
 async def test_another_clients_keys_go_on_during_a_pause() -> None:
     house = House()
     await acme(house)

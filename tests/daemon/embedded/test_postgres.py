@@ -248,7 +248,7 @@ async def test_a_socket_directory_that_others_can_write_is_refused(state: Path, 
 async def test_another_major_version_is_refused_with_the_way_out(state: Path, home: Path) -> None:
     major = find_binaries().major
     other = fake_binaries(home / "bin", f"{major + 1}.2")
-    words = f"made by PostgreSQL {major} and .* holds {major + 1}.2: run 'pip install .*=={major}"
+    words = f"made by PostgreSQL {major} and .* holds {major + 1}.2: set {SETTING} to programs of"
     with pytest.raises(EmbeddedError, match=words):
         async with embedded_postgres(state, binaries=other):
             pass
