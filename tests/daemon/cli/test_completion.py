@@ -20,7 +20,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 CASES = {
     ("",): set(COMMANDS),
-    ("re",): {"reinit", "resume", "reconcile"},
+    ("re",): {name for name in COMMANDS if name.startswith("re")},
     ("keys", "re"): {"replace", "relabel"},
     ("pause", "--b"): {"--bridge", "--by"},
     ("keys", "add", "'Acme Capital'", "krak"): {"kraken", "krakenfutures"},
