@@ -86,6 +86,14 @@ def key_label(label: str) -> str:
     return _name("label", label)
 
 
+def remark(field: str, text: str) -> str:
+    """Return words for other people, checked. Raises BadEntry."""
+    text = text.strip()
+    if len(text) > _NAMED or not text.isprintable():
+        raise BadEntry(f"{field}: use one line of at most {_NAMED} characters")
+    return text
+
+
 def exchange_name(text: str) -> str:
     """Return the checked name of an exchange, known or not. Raises BadEntry."""
     text = text.strip()

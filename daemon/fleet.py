@@ -70,7 +70,7 @@ class Fleet:
 
     async def _end(self, name: BridgeName, *, gone: bool) -> None:
         berth = self._berths.pop(name)
-        log.info("bridge_dropped" if gone else "bridge_changed", bridge=name)
+        log.info("bridge_let_go", bridge=name, gone=gone)
         berth.stop.set()
         await berth.ended.wait()
         if gone:

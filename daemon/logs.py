@@ -69,11 +69,14 @@ _SCRUBBER = Scrubber()
 guard = _SCRUBBER.guard
 
 
-def configure(*, json: bool, level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Send structlog, the standard library and what nobody caught to one place, in one form."""
+def configure(*, json: bool | None, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send structlog, the standard library and what nobody caught to one place, in one form.
+
+    *json*: None for what suits the stream, words on a terminal and JSON elsewhere.
+    """
     stream = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
-    ending = _ending(json=json)
+    ending = _ending(json=not stream.isatty() if json is None else json, colors=stream.isatty())
     structlog.configure(
         processors=[*_beginning(), *ending],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -81,7 +84,9 @@ def configure(*, json: bool, level: str = "INFO", stream: TextIO | None = None) 
         cache_logger_on_first_use=False,  # SIGHUP may change the level
     )
     _catch_standard_library(stream, number, ending)
+    logging.captureWarnings(capture=True)
     sys.excepthook = _crashed
+    sys.unraisablehook = _unraisable
     threading.excepthook = _thread_crashed
 
 
@@ -93,12 +98,14 @@ def _beginning() -> list[Processor]:
     ]
 
 
-def _ending(*, json: bool) -> list[Processor]:
+def _ending(*, json: bool, colors: bool) -> list[Processor]:
     """Tracebacks become text, without locals, before the scrubber reads everything."""
     renderer: Processor = structlog.processors.JSONRenderer()
     if not json:
         plain = structlog.dev.plain_traceback
-        renderer = structlog.dev.ConsoleRenderer(exception_formatter=plain, timestamp_key="at")
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=plain, timestamp_key="at"
+        )
     return [
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
@@ -137,3 +144,9 @@ def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackTy
 def _thread_crashed(args: threading.ExceptHookArgs) -> None:
     if args.exc_value is not None:
         _crashed(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _unraisable(args: "sys.UnraisableHookArgs") -> None:
+    """What a destructor raises has nobody to be raised to."""
+    trouble = (args.exc_type, args.exc_value, args.exc_traceback)
+    structlog.get_logger().error("unraisable", where=repr(args.object), exc_info=trouble)

@@ -93,6 +93,7 @@ class Metrics:
         self.bridge_request_duration = histogram(
             "bridge_request_duration_seconds", "Calls to the bridge.", _REQUEST, "bridge", "call"
         )
+        self.paused = gauge("paused", "Pauses in force, of whatever reach.", "bridge")
         self.lease_held = gauge("lease_held", "1 if this replica holds the bridge.", "bridge")
         self.lease_takeovers = counter("lease_takeovers", "Leases taken.", "bridge")
         self.decrypt_failures = counter("decrypt_failures", "Rows that no key reads.")
@@ -119,6 +120,7 @@ class Metrics:
             each.labels(bridge)
         for each in (self.queue_due, self.queue_oldest_due, self.orphans, self.last_pass_success):
             each.labels(bridge)
+        self.paused.labels(bridge)
         self.lease_takeovers.labels(bridge)
         self.pass_duration.labels(bridge)
         self.start_exchange(bridge, "other")
@@ -131,7 +133,7 @@ class Metrics:
             self.connectors_reason.labels(bridge, reason).set(0)
         for each in (self.bridge_up, self.unmanaged, self.oldest_unready, self.orphans):
             each.labels(bridge).set(0)
-        for each in (self.queue_due, self.queue_oldest_due):
+        for each in (self.queue_due, self.queue_oldest_due, self.paused):
             each.labels(bridge).set(0)
 
     def zero_keys(self) -> None:

@@ -65,7 +65,8 @@ class Settings:
     state_dir: Path | None = None
     health_host: str = "127.0.0.1"
     health_port: int = 9464
-    log_json: bool = True
+    log_json: bool | None = None
+    """None: words on a terminal, JSON elsewhere."""
     log_level: str = "INFO"
     history_days: int = 30
     rules: Rules = field(default_factory=Rules)

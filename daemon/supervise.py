@@ -17,6 +17,7 @@ from daemon.store import schema
 from daemon.store.census import count_keys, take_census
 from daemon.store.engine import dispose
 from daemon.store.listen import listen
+from daemon.store.pauses import Pauses
 from daemon.store.routes import write_routes
 from daemon.store.status import Status
 from daemon.vault import FernetVault
@@ -172,6 +173,9 @@ async def _hear_of_bridges(parts: Parts) -> None:
         known = seen.bridge in parts.vitals.bridges and seen.since is not None
         if known and seen.holder is not None:  # what nobody looks after may be otherwise by now
             parts.watch.told(seen.bridge, up=seen.up, reason=seen.reason, since=seen.since)
+    pauses = await Pauses(parts.engine).all()
+    for bridge in parts.settings.bridges:
+        parts.watch.paused(bridge.name, pauses)
 
 
 async def _hear(parts: Parts, fleet: Fleet) -> None:

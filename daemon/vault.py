@@ -32,7 +32,8 @@ class Keyring:
             raise BadEncryptionKey("ENCRYPTION_KEY is empty; make one with: bridgetender new-key")
         if len(set(keys)) < len(keys):
             raise BadEncryptionKey("ENCRYPTION_KEY names the same key twice; name each once")
-        self._fernet = MultiFernet([_fernet(key, place) for place, key in enumerate(keys, 1)])
+        fernets = [_fernet(key, place) for place, key in enumerate(keys, 1)]
+        self._fernet, self._first = MultiFernet(fernets), fernets[0]
 
     def seal(self, plain: Secret) -> str:
         return self._fernet.encrypt(plain.reveal().encode()).decode()
@@ -46,6 +47,15 @@ class Keyring:
             return Secret(self._fernet.decrypt(_unwrapped(token)).decode())
         except (InvalidToken, ValueError, AttributeError):  # a NULL, too, is no ciphertext
             raise Undecryptable(f"no key of the keyring reads {what}") from None
+
+    def renew(self, token: str) -> str | None:
+        """Return *token* under the first key; None if it is so already. Raises Undecryptable."""
+        try:
+            self._first.decrypt(token)
+        except (InvalidToken, ValueError, TypeError):
+            plain = self.unseal(token)
+            return self.seal(plain)
+        return None
 
 
 class FernetVault:

@@ -13,6 +13,9 @@ class BridgeVitals:
     since: datetime | None = None
     seen_at: datetime | None = None
     held: bool = False
+    pauses: int = 0
+    """In force, of whatever reach; *paused* if one reaches all of this bridge."""
+    paused: bool = False
     turned: float | None = None
     """On the process's clock: when an iteration of its loop last ended."""
 

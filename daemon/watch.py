@@ -8,6 +8,7 @@ from prometheus_client import Gauge
 
 from daemon.metrics import Metrics, label_of
 from daemon.store.census import Census, KeyCount
+from daemon.store.pauses import Pause
 from daemon.vitals import Vitals
 from reconciler.model import (
     Attempt,
@@ -97,6 +98,13 @@ class Watch:
             vitals.seen_at = self._clock.now()
             self._metrics.bridge_up.labels(bridge).set(up)
 
+    def paused(self, bridge: BridgeName, pauses: Iterable[Pause]) -> None:
+        """Take over which pauses are in force."""
+        vitals = self._vitals.of(bridge)
+        of_bridge = [p for p in pauses if p.scope != "bridge" or p.id == bridge]
+        vitals.pauses = len(of_bridge)
+        vitals.paused = any(pause.scope in ("all", "bridge") for pause in of_bridge)
+
     def unmanaged(self, bridge: BridgeName, count: int) -> None:
         self._metrics.unmanaged.labels(bridge).set(count)
 
@@ -118,6 +126,7 @@ class Watch:
         metrics.oldest_unready.labels(bridge).set(census.oldest_unready)
         metrics.queue_due.labels(bridge).set(census.due)
         metrics.queue_oldest_due.labels(bridge).set(census.oldest_due)
+        metrics.paused.labels(bridge).set(census.pauses)
 
     def counted_keys(self, count: KeyCount) -> None:
         """Set the gauges of what the database says of all keys."""

@@ -13,7 +13,7 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
         Reason.LOST: "the bridge has lost the connector",
         Reason.REPLACED: "somebody else replaced the connector on the bridge",
         Reason.REINITIALIZE: "somebody asked for it to be initialized again",
-        Reason.RESUMED: "its client is no longer paused",
+        Reason.RESUMED: "it is no longer paused",
         Reason.APPLIED: "the bridge has these credentials",
         Reason.ADOPTED: "it was on the bridge already",
         Reason.REFUSED: "the exchange refuses these credentials",
@@ -26,7 +26,7 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
         Reason.SLOT_TAKEN: "a newer key of the same client has this place",
         Reason.ACCOUNT_TAKEN: "another client has the account of this name",
         Reason.CREDENTIALS_TAKEN: "another client has the same credentials",
-        Reason.PAUSED: "its client is paused",
+        Reason.PAUSED: "it is paused, or its client is",
         Reason.ORPHAN: "its key is gone",
         Reason.REMOVAL_UNSUPPORTED: "the bridge cannot remove connectors",
         "bridge_dropped": "its bridge is no longer in the settings",
@@ -64,12 +64,15 @@ _CURES: Mapping[str, str] = MappingProxyType(
         Reason.SLOT_TAKEN: "disable or delete one of the two keys",
         Reason.ACCOUNT_TAKEN: "give one of the two clients an account name of its own",
         Reason.CREDENTIALS_TAKEN: "find out whose they are and delete the key of the other client",
-        Reason.PAUSED: "set the client's status to ACTIVE if it should trade",
+        Reason.PAUSED: (
+            "end the pause with 'bridgetender resume', or if it is the client's status:"
+            " bridgetender clients set-status CLIENT active"
+        ),
         Reason.ORPHAN: _WAIT,
         Reason.REMOVAL_UNSUPPORTED: "revoke the key at the exchange, or restart the bridge",
         "bridge_dropped": "name the bridge in the settings again until its connectors are gone",
         "disabled": "bridgetender keys enable",
-        "suspended": "set the client's status to ACTIVE if it should trade",
+        "suspended": "bridgetender clients set-status CLIENT active, if it should trade",
     }
 )
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))

@@ -2,6 +2,7 @@
 
 import anyio
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from reconciler.desk import Desk
 from reconciler.jobs import Ended, Job, history
@@ -33,8 +34,10 @@ class Attempter:
         if anyio.current_time() >= self._desk.lease_ends:
             raise LeaseLost("the lease ended before the request was sent")
         at, started = self._ports.clock.now(), anyio.current_time()
-        outcome = await self._outcome(job)
-        attempt = history(job.record, outcome, at, anyio.current_time() - started)
+        name = self._desk.next_attempt()
+        with bound_contextvars(attempt=name):  # in whatever is logged by whoever is asked
+            outcome = await self._outcome(job)
+        attempt = history(name, job.record, outcome, at, anyio.current_time() - started)
         self._ports.meter.attempted(attempt)
         self._pace(job.record.exchange, outcome.verdict or outcome.unproven)
         return Ended(job.before, self._desk.scribe().attempted(job.record, outcome), attempt)

@@ -18,14 +18,22 @@ _UNDER_WAY = (Phase.PENDING, Phase.RETRYING, Phase.INITIALIZING)
 _REMOVAL = (Phase.REMOVING, Phase.UNREMOVABLE)
 
 
-def decide(want: StoredKey | None, record: Record | None, seen: Sight, now: Instant) -> Step | None:
+def decide(
+    want: StoredKey | None,
+    record: Record | None,
+    seen: Sight,
+    now: Instant,
+    *,
+    held: bool = False,
+) -> Step | None:
     """Return what this slot needs, or None.
 
-    *seen* is the listed connector, or why none is known. A slot that another holder may still be
-    working on is left to its due time, unless the listing already shows the outcome.
+    *seen* is the listed connector, or why none is known. *held*: a pause reaches the record, so
+    what its key left behind stays. A slot that another holder may still be working on is left to
+    its due time, unless the listing already shows the outcome.
     """
     if want is None:
-        return None if record is None else _unwanted(record, seen, now)
+        return None if record is None or held else _unwanted(record, seen, now)
     if record is None:
         return _unrecorded(want, seen)
     if _landed(want, record, seen):

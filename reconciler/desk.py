@@ -1,7 +1,8 @@
 """What planning and work share while one lease lasts, so that neither writes over the other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 import anyio
 
@@ -52,10 +53,15 @@ class Desk:
     busy: set[Slot] = field(default_factory=set)
     moved: set[Slot] = field(default_factory=set)
     _again: dict[Slot, Clients] = field(default_factory=dict)
+    _attempts: Iterator[int] = field(default_factory=lambda: count(1))
 
     def scribe(self) -> Scribe:
         ports = self.ports
         return Scribe(ports.clock.now(), ports.draw, ports.rules)
+
+    def next_attempt(self) -> str:
+        """Return a name for an attempt that no other of this bridge has."""
+        return f"{self.lease.epoch}-{next(self._attempts)}"
 
     def free(self, records: Iterable[Record]) -> list[Record]:
         """Return the records that a pass may write; it looks at the others again afterwards."""

@@ -89,12 +89,12 @@ class Preparer:
     def _untried(self, before: Record, record: Record, verdict: Verdict) -> Ended:
         scribe = self._desk.scribe()
         outcome = Outcome(Action.INITIALIZE, verdict)
-        attempt = history(record, outcome, scribe.now, 0.0)
+        attempt = history(self._desk.next_attempt(), record, outcome, scribe.now, 0.0)
         self._ports.meter.attempted(attempt)
         return Ended(before, scribe.attempted(record, outcome), attempt)
 
 
-def history(record: Record, outcome: Outcome, at: Instant, seconds: float) -> Attempt:
+def history(name: str, record: Record, outcome: Outcome, at: Instant, seconds: float) -> Attempt:
     """Return what the history keeps of an attempt."""
     return Attempt(
         slot=record.slot,
@@ -106,6 +106,7 @@ def history(record: Record, outcome: Outcome, at: Instant, seconds: float) -> At
         message=str(outcome.verdict or outcome.unproven or ""),
         at=at,
         seconds=seconds,
+        id=name,
     )
 
 

@@ -28,11 +28,14 @@ class Loop:
         self._bridge = bridge
         self._ports = ports
         self._lookout: Lookout | None = None
+        self._worker: Worker | None = None
 
     def look(self, clients: Clients) -> None:
         """Look at *clients*' slots now; None means everybody's. A hint: nothing depends on it."""
         if self._lookout is not None:
             self._lookout.look(clients)
+        if self._worker is not None and clients is None:  # it may be a pause
+            self._worker.put_back()
 
     async def run(self, stop: anyio.Event) -> None:
         """Hold the bridge whenever it is free, until *stop*; then end what is under way."""
@@ -65,7 +68,7 @@ class Loop:
             log.exception("term_crashed", bridge=lease.bridge)
             await _pause(stop, self._ports.rules.renew)
         finally:
-            self._lookout = None
+            self._lookout = self._worker = None
             with anyio.move_on_after(self._ports.rules.renew.total_seconds(), shield=True):
                 await self._give_back(lease)
 
@@ -82,6 +85,7 @@ class Loop:
             tasks.start_soon(self._keep, desk)
             await self._reclaim(desk)
             planner, worker = Planner(desk), Worker(desk)
+            self._worker = worker
             tasks.start_soon(planner.run)
             tasks.start_soon(worker.run)
             tasks.start_soon(Pulse(desk).run)

@@ -118,7 +118,8 @@ class Slot:
 class StoredKey:
     """A key that should be live in *slot*: the newest active one of the account's owner.
 
-    *digest* tells whether the row changed. *held*: its client is paused, so nothing is started.
+    *digest* tells whether the row changed. *held*: it or its client is paused, so nothing is
+    started.
     *wished*: a person asked for it to be initialized again.
     """
 
@@ -219,12 +220,16 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One slot that may need something: what should be, what we wrote, what is listed."""
+    """One slot that may need something: what should be, what we wrote, what is listed.
+
+    *held*: what is recorded is paused, though its key may be gone.
+    """
 
     slot: Slot
     want: StoredKey | None
     record: Record | None
     seen: Connector | None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +251,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a step, for the history. *seconds* is its duration."""
+    """One try of a step, for the history. *seconds* is its duration.
+
+    *id* is in the log lines of the attempt too; it is unique on its bridge.
+    """
 
     slot: Slot
     key_id: KeyId
@@ -257,3 +265,4 @@ class Attempt:
     message: str
     at: Instant
     seconds: float
+    id: str

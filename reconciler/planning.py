@@ -97,7 +97,8 @@ class Planner:
         """Return what to write down; count the *steps*."""
         scribe, records = self._desk.scribe(), []
         async for case in in_turns(cases):
-            step = decide(case.want, case.record, self._sight(case, seen), scribe.now)
+            sight = self._sight(case, seen)
+            step = decide(case.want, case.record, sight, scribe.now, held=case.held)
             if step is not None:
                 steps[type(step).__name__.lower()] += 1
                 records.append(scribe.planned(case.slot, case.record, step))
@@ -138,10 +139,11 @@ class Planner:
 def _to_go(case: Case) -> bool:
     """Nothing is removed without a listing, which a pass over a few clients has not asked for."""
     settled = case.record is None or case.record.phase in (Phase.REMOVING, Phase.UNREMOVABLE)
-    return case.want is None and not settled
+    return case.want is None and not settled and not case.held
 
 
 def _belief_matters(case: Case, now: Instant) -> bool:
     """A second listing is worth asking for only where it would change what is done."""
-    believed = decide(case.want, case.record, Absence.BELIEVED, now)
-    return believed != decide(case.want, case.record, Absence.DOUBTED, now)
+    want, record, held = case.want, case.record, case.held
+    believed = decide(want, record, Absence.BELIEVED, now, held=held)
+    return believed != decide(want, record, Absence.DOUBTED, now, held=held)

@@ -76,13 +76,16 @@ class Ledger(Protocol):
     async def due(
         self, bridge: BridgeName, now: Instant, limit: int, spared: Collection[str]
     ) -> Sequence[Record]:
-        """Return the records whose time has come, most urgent first, but for *spared* exchanges."""
+        """Return the records whose time has come, most urgent first.
+
+        But for those of *spared* exchanges, and for those that a pause reaches.
+        """
         ...
 
     async def next_due(
         self, bridge: BridgeName, after: Instant, spared: Collection[str]
     ) -> Instant | None:
-        """Return the first due time later than *after*, *spared* exchanges aside."""
+        """Return the first due time later than *after*, of those that `due` would return then."""
         ...
 
     async def intend(self, lease: Lease, records: Sequence[Record]) -> Collection[Slot]:

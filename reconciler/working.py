@@ -1,6 +1,6 @@
 """Work: pick what is due, keep the bridge as busy as it may be, write the outcomes."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
@@ -14,6 +14,7 @@ from reconciler.desk import Desk
 from reconciler.jobs import Ended, Job, Preparer
 from reconciler.model import Phase, Record, Slot
 from reconciler.pacing import Holdoffs
+from reconciler.records import Action
 from reconciler.turns import in_turns
 from reconciler.verdicts import StoreError
 
@@ -21,6 +22,11 @@ log = structlog.get_logger()
 
 _STORE_AWAY = 1.0
 """Seconds until the database is tried again."""
+_EVENTS: Mapping[str, tuple[str, str]] = {
+    Action.INITIALIZE: ("initialize_done", "initialize_failed"),
+    Action.VERIFY: ("verify_done", "verify_failed"),
+    Action.REMOVE: ("remove_done", "remove_failed"),
+}
 _GATHER = 0.005
 """Seconds in which outcomes gather before they are written, while more are on their way."""
 _LONGEST_NAP = 60.0
@@ -49,15 +55,18 @@ class Worker:
 
     async def run(self) -> None:
         # The streams close last: whoever still uses them is cancelled by then.
-        async with self._ended, self._to_write, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._write_outcomes)
-            while True:
-                await self._turn(tasks)
+        try:
+            async with self._ended, self._to_write, anyio.create_task_group() as tasks:
+                tasks.start_soon(self._write_outcomes)
+                while True:
+                    await self._turn(tasks)
+        finally:
+            self._ready.clear()  # nobody is left to put it back
 
     async def run_dry(self) -> None:
         """Begin nothing new; return once every outcome is written."""
         self._stopping = True
-        self._put_back()
+        self.put_back()
         while self._desk.busy:
             await self._desk.idle.wait(_LONGEST_NAP)
 
@@ -125,7 +134,7 @@ class Worker:
     # -- the call ------------------------------------------------------------------------------
 
     def _launch(self, tasks: TaskGroup) -> None:
-        self._put_back(self._holdoffs.held(self._ports.clock.now()) if self._limit() else None)
+        self.put_back(self._holdoffs.held(self._ports.clock.now()) if self._limit() else None)
         while self._ready and self._trying < self._limit():
             self._trying += 1
             tasks.start_soon(self._carry_out, heappop(self._ready)[-1], tasks)
@@ -138,7 +147,7 @@ class Worker:
         self._launch(tasks)
         self._desk.work.ring()
 
-    def _put_back(self, exchanges: Collection[str] | None = None) -> None:
+    def put_back(self, exchanges: Collection[str] | None = None) -> None:
         """What is prepared for *exchanges*, None for any, becomes again what it was."""
         kept = []
         for entry in self._ready:
@@ -194,7 +203,8 @@ def _tell(ended: Ended) -> None:
     done = attempt.verdict == "done"
     tell = log.info if done else log.warning
     tell(
-        f"{attempt.action}_{'done' if done else 'failed'}",
+        _EVENTS[attempt.action][0 if done else 1],
+        attempt=attempt.id,
         slot=str(after.slot),
         key=str(after.key_id),
         verdict=attempt.verdict,

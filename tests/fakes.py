@@ -128,6 +128,7 @@ class FakeWorld:
         self.clients: dict[ClientId, ClientRow] = {}
         self.keys: dict[KeyId, KeyRow] = {}
         self.wishes: set[KeyId] = set()
+        self.pauses: set[tuple[str, object]] = set()
         self.issued: dict[str, set[ClientId]] = defaultdict(set)
         """Whose each api_key ever was."""
         self._count = 0
@@ -192,6 +193,16 @@ class FakeWorld:
 
     async def wish(self, key: KeyId) -> None:
         self.wishes.add(key)
+
+    async def pause(self, scope: str, subject: object = "") -> None:
+        self.pauses.add((scope, subject))
+
+    async def resume(self, scope: str, subject: object = "") -> None:
+        self.pauses.discard((scope, subject))
+
+    def paused(self, bridge: BridgeName, client: ClientId, key: KeyId) -> bool:
+        reaching = {("all", ""), ("bridge", bridge), ("client", client), ("key", key)}
+        return not self.pauses.isdisjoint(reaching)
 
     def account_of(self, client: ClientId) -> str:
         row = self.clients[client]
@@ -343,7 +354,8 @@ class FakeKeys:
             slot=Slot(bridge, *place),
             exchange=canonical(row.exchange),
             digest=row.digest,
-            held=self._world.clients[row.client_id].status != "ACTIVE",
+            held=self._world.clients[row.client_id].status != "ACTIVE"
+            or self._world.paused(bridge, row.client_id, key),
             wished=key in self._world.wishes,
         )
 
@@ -370,7 +382,10 @@ class FakeLedger:
             wanted = {slot: key for slot, key in wanted.items() if key.client_id in clients}
             mine = {slot: r for slot, r in mine.items() if r.client_id in clients}
         cases = [
-            Case(slot, wanted.get(slot), mine.get(slot), listed.get(slot))
+            Case(
+                *(slot, wanted.get(slot), mine.get(slot), listed.get(slot)),
+                held=slot in mine and self._paused(mine[slot]),
+            )
             for slot in sorted(wanted.keys() | mine.keys())
         ]
         return Survey(cases, unmanaged)
@@ -415,7 +430,11 @@ class FakeLedger:
             (r.due_at, r)
             for r in self._tables.records.values()
             if r.slot.bridge == bridge and r.due_at is not None and r.exchange not in spared
+            if not self._paused(r)
         ]
+
+    def _paused(self, record: Record) -> bool:
+        return self._world.paused(record.slot.bridge, record.client_id, record.key_id)
 
     async def intend(self, lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
         await self._tables.read()

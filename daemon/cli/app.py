@@ -26,19 +26,28 @@ class _Command:
 COMMANDS = {
     "demo": _Command("demo", "Watch keys become live connectors, on a stage of its own."),
     "run": _Command("run", "Run the daemon; the same as python -m daemon."),
+    "reconcile": _Command("reconcile", "Do what is to be done until all is settled, and end."),
     "migrate": _Command("migrate", "Bring the database's tables to this version."),
     "status": _Command("status", "Say where every key stands, and why."),
     "plan": _Command("plan", "Say what the daemon would do next, and why; change nothing."),
     "explain": _Command("explain", "Walk one key from row to balance; name the first broken link."),
     "reinit": _Command("reinit", "Ask for keys to be initialized again."),
+    "pause": _Command("pause", "Leave connectors as they are until they are resumed."),
+    "resume": _Command("resume", "End a pause; everything it held goes on at once."),
     "config": _Command("config", "Check the settings, and what they lead to."),
-    "clients": _Command("clients", "Add and list clients."),
-    "keys": _Command("keys", "Add, list, disable, enable and delete keys."),
+    "clients": _Command("clients", "Add, list, change and delete clients."),
+    "keys": _Command("keys", "Add, list, change and delete keys."),
+    "rotate": _Command("rotate", "Re-encrypt all that is stored with the first encryption key."),
     "backup": _Command("backup", "Write the embedded database to a file."),
     "restore": _Command("restore", "Make a backup the embedded database, if that is empty."),
     "new-key": _Command("new_key", "Make a value for ENCRYPTION_KEY."),
+    "completion": _Command("completion", "Print a script for your shell to complete by."),
     "version": _Command("version", "Print the version."),
 }
+
+
+COMPLETES = "_BRIDGETENDER_COMPLETE"
+"""Set by a shell that wants to know how a line might go on; typer reads it."""
 
 
 class Lazy(TyperGroup):
@@ -104,4 +113,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name may not fit the terminal's code
+    if COMPLETES in os.environ:
+        # For a shell alone; typer re-exports it without saying so.
+        from typer.completion import completion_init  # type: ignore[attr-defined] # noqa: PLC0415
+
+        completion_init()
     app(prog_name="bridgetender")

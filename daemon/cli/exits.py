@@ -16,13 +16,13 @@ class Code(IntEnum):
 
 
 MEANINGS = {
-    Code.OK: "done; for status and explain: all is live",
+    Code.OK: "done; for status, explain and reconcile: all is live",
     Code.UNSETTLED: "not settled: something is still to be done, or nobody is there to do it",
     Code.USAGE: "wrong usage, setting or entry; nothing was changed",
     Code.NOT_LIVE: "settled, but not all is live",
     Code.DATABASE: "the database is away, not migrated, or says no",
     Code.BRIDGE: "the bridge is away",
-    Code.NOT_FOUND: "no such client or key",
+    Code.NOT_FOUND: "no such client, key or bridge",
     Code.BUG: "a mistake of this program: BRIDGETENDER_DEBUG=1 shows where",
     Code.INTERRUPTED: "interrupted",
 }

@@ -1,6 +1,6 @@
 """`explain`: walks one key from its row to its balance and names the first broken link."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -14,8 +14,10 @@ from daemon.cli.exits import Code, Trouble
 from daemon.cli.line import bridge
 from daemon.cli.output import Json, document, say, table
 from daemon.cli.parts import command_app
+from daemon.cli.pauses import cure_of, of_key, words_of
 from daemon.cli.reach import ForAll, away, opened, settings, whereabouts
 from daemon.clock import SystemClock
+from daemon.store.pauses import Pause, Pauses
 from daemon.store.people import NoSuchThing, People, SealedEntry
 from daemon.store.status import BridgeStatus, KeyStatus, Status
 from daemon.vault import Keyring, ends
@@ -46,6 +48,7 @@ class Stored:
     sealed: SealedEntry = field(repr=False)
     record: Record | None
     bridge: BridgeStatus | None
+    pauses: Sequence[Pause] = ()
 
     @property
     def wanted(self) -> bool:
@@ -125,7 +128,9 @@ async def _stored(engine: AsyncEngine, key: str) -> Stored:
         raise NoSuchThing(f"key {row.id} was deleted just now")
     record = await status.record(Slot(found.bridge, found.account, found.connector))
     bridges = {bridge.bridge: bridge for bridge in await status.bridges()}
-    return Stored(whereabouts(engine.url), found, sealed, record, bridges.get(found.bridge))
+    pauses = list(of_key(await Pauses(engine).all(), found))
+    holder = bridges.get(found.bridge)
+    return Stored(whereabouts(engine.url), found, sealed, record, holder, pauses)
 
 
 async def _shown(wanted: ForAll, slot: Slot) -> Shown:
@@ -158,6 +163,7 @@ def chain(stored: Stored, keyring: Keyring, shown: Shown, now: Instant) -> Itera
     yield _account(stored.key)
     yield _slot(stored.key)
     yield _daemon(stored.bridge)
+    yield from _pauses(stored, now)
     yield _bridge(shown)
     yield _connector(stored, now)
     yield _listing(stored, shown)
@@ -205,6 +211,14 @@ def _daemon(bridge: BridgeStatus | None) -> Link:
         return Link("daemon", ok=True, found=f"{bridge.holder} holds the bridge {bridge.bridge!r}")
     todo = "start one: bridgetender run; if it runs, its log and /readyz say what it waits for"
     return Link("daemon", ok=False, found="no daemon holds the bridge", cure=todo)
+
+
+def _pauses(stored: Stored, now: Instant) -> Iterator[Link]:
+    """A pause leaves what is live as it is, and keeps from becoming live what is not."""
+    live = stored.key.phase == Phase.LIVE
+    for pause in stored.pauses:
+        found = words_of(pause, now)
+        yield Link("pause", ok=live or not stored.wanted, found=found, cure=cure_of(pause))
 
 
 def _bridge(shown: Shown) -> Link:

@@ -25,9 +25,18 @@ from reconciler.model import ClientId, KeyId
 from reconciler.slots import ALIASES, canonical
 from reconciler.verdicts import Undecryptable
 
-app = command_app("Add, list, disable, enable and delete keys.")
+app = command_app("Add, list, change and delete keys.")
 Key = Annotated[str, typer.Argument(help="A key's id, or at least its first 8 characters.")]
 Whose = Annotated[str, typer.Argument(help="A client's name or id.")]
+
+SecretsFrom = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE|-",
+        help='A file, or - for stdin, with {"api_key", "api_secret", "passphrase"?} as JSON,'
+        " or on a line each. Without it they are asked for.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +58,20 @@ class Shown:
 def add(
     context: typer.Context,
     client: Whose,
-    exchange: Annotated[str, typer.Argument(help="The exchange's id, such as binance or okx.")],
-    *,
-    secrets_from: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|-",
-            help='A file, or - for stdin, with {"api_key", "api_secret", "passphrase"?} as JSON,'
-            " or on a line each. Without it they are asked for.",
+    exchange: Annotated[
+        str,
+        typer.Argument(
+            help="The exchange's id, such as binance or okx.", autocompletion=lambda: sorted(KNOWN)
         ),
-    ] = None,
+    ],
+    *,
+    secrets_from: SecretsFrom = None,
     label: Annotated[str | None, typer.Option(help="Words to know it by.")] = None,
     testnet: Annotated[bool, typer.Option("--testnet", help="It is for the testnet.")] = False,
     json: Json = False,
 ) -> None:
     """Store a key for CLIENT. Its secrets are asked for, or read from --secrets-from."""
-    _refuse_secrets_in_argv(context.args)
+    _refuse_secrets_in_argv(context.args, "keys add takes CLIENT and EXCHANGE only")
     wanted, exchange = settings(ForKeys), exchange_name(exchange)
     label = None if label is None else key_label(label)
     client_id = anyio.run(_find_client, wanted, client)
@@ -107,6 +114,45 @@ def enable(key: Key, *, json: Json = False) -> None:
     _switch(key, active=True, json=json)
 
 
+@app.command(context_settings={"allow_extra_args": True})
+def replace(
+    context: typer.Context,
+    key: Key,
+    *,
+    secrets_from: SecretsFrom = None,
+    json: Json = False,
+) -> None:
+    """Put new credentials in the place of a key's; its connector then gets them.
+
+    The rest of the key stays. Secrets are asked for, or read from --secrets-from.
+    """
+    _refuse_secrets_in_argv(context.args, "keys replace takes KEY only")
+    wanted = settings(ForKeys)
+    found = anyio.run(_find, wanted, key)
+    entry = key_entry(found.exchange, **asking.secrets(secrets_from), is_testnet=False)
+    stored = anyio.run(_replace, wanted, found.id, entry)
+    if json:
+        document(_as_dict(stored))
+    else:
+        say(f"Gave new credentials ({stored.api_key}) to {_named(found)}.")
+
+
+@app.command()
+def relabel(
+    key: Key,
+    label: Annotated[str | None, typer.Argument(help="Words to know it by; none: none.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Give a key another label, or none. Its connector is not touched."""
+    checked = None if label is None else key_label(label)
+    found = anyio.run(_relabel, settings(ForDatabase), key, checked)
+    if json:
+        document({"id": found.id, "label": checked})
+    else:
+        say(f"Labelled {_named(found)}: {checked or '(none)'}.")
+
+
 @app.command()
 def delete(
     key: Key,
@@ -134,11 +180,11 @@ def _switch(key: str, *, active: bool, json: bool) -> None:
         say(f"{'Enabled' if active else 'Disabled'} {_named(found)}.")
 
 
-def _refuse_secrets_in_argv(extra: Sequence[str]) -> None:
+def _refuse_secrets_in_argv(extra: Sequence[str], usage: str) -> None:
     if extra:  # not repeated: it may be a secret
         raise Trouble(
-            "keys add takes CLIENT and EXCHANGE only. If that was a secret, others can see it in"
-            " the list of processes and in the shell's history: make a new key at the exchange."
+            f"{usage}. If that was a secret, others can see it in the list of processes and in the"
+            " shell's history: make a new key at the exchange."
         )
 
 
@@ -158,18 +204,19 @@ async def _find_client(wanted: ForKeys, client: str) -> ClientId:
 
 async def _add(wanted: ForKeys, client_id: ClientId, entry: KeyEntry) -> Shown:
     async with database(wanted.database_url) as engine:
-        await _refuse_another_keyring(engine, wanted.keyring)
+        await refuse_another_keyring(engine, wanted.keyring)
         people = People(engine)
         key_id = await people.add_key(client_id, _sealed(entry, wanted.keyring))
         return _shown(await people.find_key(str(key_id)), wanted.keyring)
 
 
-async def _refuse_another_keyring(engine: AsyncEngine, keyring: Keyring) -> None:
+async def refuse_another_keyring(engine: AsyncEngine, keyring: Keyring) -> None:
+    """Raise Trouble if the daemon could not read what *keyring* seals."""
     try:
         await check_keyring(engine, keyring.unseal)
-    except Undecryptable:  # the daemon could not read what we would store
+    except Undecryptable:
         raise Trouble(
-            "this ENCRYPTION_KEY is not the one this database was set up with; nothing is stored"
+            "this ENCRYPTION_KEY is not the one this database was set up with; nothing was changed"
         ) from None
 
 
@@ -180,7 +227,7 @@ async def _list(wanted: ForKeys, client: str | None) -> list[Shown]:
         return [_shown(row, wanted.keyring) for row in await people.keys(whose)]
 
 
-async def _find(wanted: ForDatabase, key: str) -> KeyRow:
+async def _find(wanted: ForDatabase | ForKeys, key: str) -> KeyRow:
     async with database(wanted.database_url) as engine:
         return await People(engine).find_key(key)
 
@@ -190,6 +237,22 @@ async def _set_active(wanted: ForDatabase, key: str, active: bool) -> KeyRow:  #
         people = People(engine)
         found = await people.find_key(key)
         await people.set_active(found.id, active=active)
+        return found
+
+
+async def _replace(wanted: ForKeys, key_id: KeyId, entry: KeyEntry) -> Shown:
+    async with database(wanted.database_url) as engine:
+        await refuse_another_keyring(engine, wanted.keyring)
+        people = People(engine)
+        await people.replace(key_id, _sealed(entry, wanted.keyring))
+        return _shown(await people.find_key(str(key_id)), wanted.keyring)
+
+
+async def _relabel(wanted: ForDatabase, key: str, label: str | None) -> KeyRow:
+    async with database(wanted.database_url) as engine:
+        people = People(engine)
+        found = await people.find_key(key)
+        await people.relabel(found.id, label)
         return found
 
 

@@ -15,7 +15,7 @@ from daemon.cli.reach import ForAll, ForBridge
 from daemon.clock import SystemClock
 from daemon.embedded.home import state_directory
 from daemon.embedded.reached import own_bridge_url
-from daemon.settings import OURS, BridgeSettings
+from daemon.settings import OURS, BridgeSettings, Settings
 from daemon.wiring import open_the_bridge
 from reconciler.model import BridgeName
 
@@ -26,13 +26,14 @@ async def bridge(wanted: ForBridge | ForAll, name: BridgeName) -> AsyncIterator[
     # The command says itself what it found; a log would be mixed into it.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        async with open_the_bridge(_named(wanted, name), SystemClock()) as opened:
+        async with open_the_bridge(named(wanted, name), SystemClock()) as opened:
             yield opened
     except BadBridgeUrl as error:
         raise Trouble(f"bridge {name!r}: {error}") from None
 
 
-def _named(wanted: ForBridge | ForAll, name: BridgeName) -> BridgeSettings:
+def named(wanted: ForBridge | ForAll | Settings, name: BridgeName) -> BridgeSettings:
+    """Return how a bridge is reached from here. Raises Trouble if it is not set."""
     found = next((each for each in wanted.bridges if each.name == name), None)
     if found is None:
         known = ", ".join(each.name for each in wanted.bridges)

@@ -1,6 +1,6 @@
 """`plan`: what the daemon would do next. Asks database and bridge, and changes nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,8 +12,10 @@ from daemon.cli.exits import Code
 from daemon.cli.line import bridge
 from daemon.cli.output import Json, document, say, short, table, warn, without_same
 from daemon.cli.parts import command_app
+from daemon.cli.pauses import described
 from daemon.cli.reach import ForBridge, database, settings
 from daemon.clock import SystemClock
+from daemon.store.pauses import Pause, Pauses
 from daemon.store.people import People
 from daemon.store.preview import preview
 from daemon.words import relative, sentence
@@ -58,6 +60,7 @@ class Plan:
     unmanaged: int | None
     troubles: dict[BridgeName, str]
     """Why a bridge could not be asked."""
+    pauses: Sequence[Pause] = ()
 
 
 @app.command()
@@ -69,7 +72,8 @@ def plan(*, json: Json = False) -> None:
     now = SystemClock().now()
     found = anyio.run(_plan, settings(ForBridge), now)
     if json:
-        document({"steps": found.steps, "unmanaged": found.unmanaged, "away": found.troubles})
+        said = {"steps": found.steps, "unmanaged": found.unmanaged, "away": found.troubles}
+        document(said | {"pauses": found.pauses})
     else:
         _print(found, now)
     raise typer.Exit(Code.BRIDGE if found.troubles else Code.OK)
@@ -81,12 +85,13 @@ async def _plan(wanted: ForBridge, now: Instant) -> Plan:
     steps, unmanaged = list[Intended](), list[int]()
     async with database(wanted.database_url) as engine:
         names = {client.id: client.name for client in await People(engine).clients()}
+        pauses = await Pauses(engine).all()
         for name, found in seen.items():
             listing = found if isinstance(found, Observation) else None
             survey = await preview(engine, name, listing)
             steps += intended(survey, listing, names, now)
             unmanaged += [] if survey.unmanaged is None else [survey.unmanaged]
-    return Plan(steps, sum(unmanaged) if unmanaged else None, troubles)
+    return Plan(steps, sum(unmanaged) if unmanaged else None, troubles, pauses)
 
 
 async def _observed(wanted: ForBridge, name: BridgeName) -> Observation | Verdict:
@@ -121,14 +126,15 @@ def _next(
     case: Case, seen: Observation | None, now: Instant
 ) -> tuple[str, str, bool, datetime | None] | None:
     missing = Absence.UNKNOWN if seen is None else Absence.DOUBTED
-    if step := decide(case.want, case.record, case.seen or missing, now):
+    if step := decide(case.want, case.record, case.seen or missing, now, held=case.held):
         return *_in_words(step, case), True, None
     if case.seen is None and seen is not None:
-        believed = decide(case.want, case.record, Absence.BELIEVED, now)
+        believed = decide(case.want, case.record, Absence.BELIEVED, now, held=case.held)
         if believed is not None:
             action, why = _in_words(believed, case)
             return action, f"{why}, if a second listing lacks it too", False, None
-    return _under_way(case.record)
+    held = case.held or (case.want is not None and case.want.held)
+    return None if held else _under_way(case.record)
 
 
 def _under_way(record: Record | None) -> tuple[str, str, bool, datetime | None] | None:
@@ -166,6 +172,8 @@ def _in_words(step: Step, case: Case) -> tuple[str, str]:
 def _print(found: Plan, now: Instant) -> None:
     for name, why in found.troubles.items():
         warn(f"the bridge {name!r} is away ({why}): this plan is made without its listing")
+    for pause in found.pauses:
+        say(described(pause, now))
     if not found.steps:
         say("Nothing to do.")
     else:

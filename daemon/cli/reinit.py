@@ -8,7 +8,10 @@ import typer
 from daemon.cli.exits import Trouble
 from daemon.cli.output import Json, document, say, warn
 from daemon.cli.parts import command_app
+from daemon.cli.pauses import described
 from daemon.cli.reach import ForDatabase, database, settings
+from daemon.clock import SystemClock
+from daemon.store.pauses import Pause, Pauses
 from daemon.store.people import People
 from daemon.store.status import Status
 from reconciler.model import BridgeName
@@ -28,9 +31,11 @@ def reinit(
     """Ask for keys to be initialized again: those parked as refused too. The daemon does it."""
     if (key is not None) + (client is not None) + everything != 1:
         raise Trouble("say one of --key, --client and --all")
-    count, unheld = anyio.run(_wish, settings(ForDatabase), key, client)
+    count, unheld, pauses = anyio.run(_wish, settings(ForDatabase), key, client)
     for bridge in unheld:
         warn(f"no daemon holds the bridge {bridge!r} now; it is done once one does")
+    for pause in pauses:
+        warn(f"it is done once this ends: {described(pause, SystemClock().now())}")
     if json:
         document({"asked_for": count, "without_holder": unheld})
     elif count:
@@ -41,7 +46,7 @@ def reinit(
 
 async def _wish(
     wanted: ForDatabase, key: str | None, client: str | None
-) -> tuple[int, list[BridgeName]]:
+) -> tuple[int, list[BridgeName], list[Pause]]:
     async with database(wanted.database_url) as engine:
         people = People(engine)
         found = None if key is None else await people.find_key(key)
@@ -50,4 +55,11 @@ async def _wish(
         whose = None if client is None else await people.find_client(client)
         count = await people.wish(key_id=found.id if found else None, client_id=whose)
         bridges = await Status(engine).bridges()
-    return count, [each.bridge for each in bridges if each.holder is None] if bridges else [MAIN]
+        owner, key_id = (found.client_id, found.id) if found else (whose, None)
+        pauses = [
+            pause
+            for pause in await Pauses(engine).all()
+            if pause.scope == "bridge" or pause.reaches(bridge="", client_id=owner, key_id=key_id)
+        ]
+    unheld = [each.bridge for each in bridges if each.holder is None] if bridges else [MAIN]
+    return count, unheld, pauses

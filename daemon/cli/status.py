@@ -7,12 +7,15 @@ from typing import Any
 
 import anyio
 import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli.exits import Code
 from daemon.cli.output import Json, document, say, short, table, without_same
 from daemon.cli.parts import command_app
+from daemon.cli.pauses import described, of_key
 from daemon.cli.reach import ForDatabase, database, settings
 from daemon.clock import SystemClock
+from daemon.store.pauses import Pause, Pauses
 from daemon.store.status import BridgeStatus, KeyStatus, Leftover, Status
 from daemon.words import relative, sentence
 from reconciler.model import SETTLED, BridgeName, Instant, Phase, Reason, Verified
@@ -30,6 +33,7 @@ class Standing:
     leftovers: Sequence[Leftover]
     bridges: Mapping[BridgeName, BridgeStatus]
     """Those that a daemon ever looked at."""
+    pauses: Sequence[Pause] = ()
 
     @property
     def needed(self) -> Sequence[BridgeName]:
@@ -48,7 +52,8 @@ class Standing:
     def code(self) -> Code:
         if not (self.active or self.leftovers):
             return Code.OK
-        phases = {key.phase for key in self.active} | {left.phase for left in self.leftovers}
+        going = {left.phase for left in self.leftovers if not left.held}
+        phases = {key.phase for key in self.active} | going
         if any(_unkept(name, self.bridges.get(name)) for name in self.needed) or phases - SETTLED:
             return Code.UNSETTLED
         return Code.NOT_LIVE if self.not_live or self.leftovers else Code.OK
@@ -80,7 +85,7 @@ def status(*, json: Json = False) -> None:
     """
     standing, now = anyio.run(_ask, settings(ForDatabase)), SystemClock().now()
     if json:
-        document(_document(standing))
+        document(as_document(standing))
     else:
         _print(standing, now)
     raise typer.Exit(standing.code())
@@ -88,19 +93,24 @@ def status(*, json: Json = False) -> None:
 
 async def _ask(wanted: ForDatabase) -> Standing:
     async with database(wanted.database_url) as engine:
-        status = Status(engine)
-        keys, leftovers = await status.keys(), await status.leftovers()
-        bridges = {bridge.bridge: bridge for bridge in await status.bridges()}
-    return Standing(keys, leftovers, bridges)
+        return await standing_of(engine)
+
+
+async def standing_of(engine: AsyncEngine) -> Standing:
+    """Raises StoreError."""
+    status = Status(engine)
+    keys, leftovers = await status.keys(), await status.leftovers()
+    bridges = {bridge.bridge: bridge for bridge in await status.bridges()}
+    return Standing(keys, leftovers, bridges, await Pauses(engine).all())
 
 
 def _print(standing: Standing, now: Instant) -> None:
     say(standing.summary())
     for name in standing.needed:
         say(_of_bridge(name, standing.bridges.get(name), now))
-    if standing.keys:
-        rows = [_cells(key, now) for key in standing.keys]
-        table(*without_same("Bridge", _HEADINGS, rows))
+    for pause in standing.pauses:
+        say(described(pause, now))
+    print_keys(standing.keys, standing.pauses, now)
     if standing.leftovers:
         rows = [
             (left.bridge, left.account, left.connector, left.phase, _why(left))
@@ -110,12 +120,17 @@ def _print(standing: Standing, now: Instant) -> None:
         table(*without_same("Bridge", headings, rows))
 
 
+def print_keys(keys: Sequence[KeyStatus], pauses: Sequence[Pause], now: Instant) -> None:
+    if keys:
+        table(*without_same("Bridge", _HEADINGS, [_cells(key, pauses, now) for key in keys]))
+
+
 def _why(left: Leftover) -> str:
     return sentence(left.reason, left.message)
 
 
 def _unkept(name: BridgeName, bridge: BridgeStatus | None) -> str:
-    """Say why a bridge's keys cannot settle; "" if they can."""
+    """Say why the keys of a bridge cannot settle; "" if they can."""
     if bridge is None or bridge.holder is None:
         return f"no daemon holds the bridge {name!r}, so nothing is being done"
     return "" if bridge.up else f"the bridge {name!r} is down ({bridge.reason})"
@@ -129,14 +144,15 @@ def _of_bridge(name: BridgeName, bridge: BridgeStatus | None, now: Instant) -> s
     return f"Bridge {bridge.bridge!r}: {state}; held by {bridge.holder or 'nobody'}."
 
 
-def _cells(key: KeyStatus, now: Instant) -> tuple[str, ...]:
+def _cells(key: KeyStatus, pauses: Sequence[Pause], now: Instant) -> tuple[str, ...]:
     live, inactive = key.phase == Phase.LIVE, key.phase == "inactive"
     plain = live and key.reason == Reason.APPLIED and not key.message
+    held = any(of_key(pauses, key))
     return (
         *(short(key.key_id), key.client, key.exchange + (" (testnet)" if key.is_testnet else "")),
         key.bridge,
         key.phase,
-        "" if live or inactive else relative(key.due_at, now),
+        "paused" if held else "" if live or inactive else relative(key.due_at, now),
         "" if inactive else _verified(key, now),
         "" if plain else sentence(key.reason, key.message),
     )
@@ -152,17 +168,20 @@ def _verified(key: KeyStatus, now: Instant) -> str:
             return proven or "not yet"
 
 
-def _document(standing: Standing) -> dict[str, Any]:
+def as_document(standing: Standing) -> dict[str, Any]:
     return {
         "summary": standing.summary(),
         "settled": standing.code() is not Code.UNSETTLED,
         "all_live": standing.code() is Code.OK,
         "bridges": [standing.bridges[name] for name in standing.needed if name in standing.bridges],
-        "keys": [_in_words(key) for key in standing.keys],
-        "leftovers": [_in_words(left) for left in standing.leftovers],
+        "pauses": standing.pauses,
+        "keys": [
+            in_words(key) | {"held": any(of_key(standing.pauses, key))} for key in standing.keys
+        ],
+        "leftovers": [in_words(left) for left in standing.leftovers],
     }
 
 
-def _in_words(row: KeyStatus | Leftover) -> dict[str, Any]:
+def in_words(row: KeyStatus | Leftover) -> dict[str, Any]:
     fields = {name: getattr(row, name) for name in type(row).__slots__}
     return fields | {"words": sentence(row.reason, row.message)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daemon.store.desired import paused
 from daemon.store.engine import transaction
 from daemon.store.status import STANDING
 from reconciler.model import BridgeName, Instant
@@ -23,13 +24,17 @@ SELECT count(*) FILTER (WHERE is_active), count(*) FILTER (WHERE NOT is_active),
   count(*) FILTER (WHERE updated_at IS NULL)
 FROM bridgetender.keys()
 """)
-_WAITING = text("""
+_WAITING = text(f"""
 SELECT
   coalesce(extract(epoch FROM max(:now - first_unready_at)
     FILTER (WHERE phase NOT IN ('live', 'parked', 'conflict', 'unremovable'))), 0),
   count(*) FILTER (WHERE due_at <= :now),
   coalesce(extract(epoch FROM max(:now - due_at) FILTER (WHERE due_at <= :now)), 0)
-FROM bridgetender.connectors WHERE bridge = :bridge
+FROM bridgetender.connectors c
+WHERE bridge = :bridge AND NOT {paused(":bridge", "c.client_id", "c.key_id")}
+""")
+_PAUSES = text("""
+SELECT count(*) FROM bridgetender.pauses WHERE scope <> 'bridge' OR subject = :bridge
 """)
 
 
@@ -41,6 +46,7 @@ class Census:
     oldest_unready: float
     due: int
     oldest_due: float
+    pauses: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +71,6 @@ async def take_census(engine: AsyncEngine, bridge: BridgeName, now: Instant) -> 
         standing = {(p, r): n for p, r, n in await connection.execute(_BY_PHASE, values)}
         left = {(p, r): n for p, r, n in await connection.execute(_LEFTOVERS, values)}
         unready, due, oldest_due = (await connection.execute(_WAITING, values)).one()
+        pauses = (await connection.execute(_PAUSES, values)).scalar_one()
     counts = standing | left
-    return Census(counts, float(unready), due, float(oldest_due))
+    return Census(counts, float(unready), due, float(oldest_due), pauses)

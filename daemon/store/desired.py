@@ -40,6 +40,18 @@ BRIDGE = """coalesce(by_id.bridge, by_name.bridge, by_exchange.bridge,
 """The bridge of key *k*, after ROUTES; before any daemon wrote rules down, the one in :bridge."""
 
 
+def _paused(scope: str) -> str:
+    return f"ARRAY(SELECT p.subject FROM bridgetender.pauses p WHERE p.scope = '{scope}')"
+
+
+def paused(bridge: str, client: str, key: str) -> str:
+    """Return the condition that a pause reaches these three; PostgreSQL reads the pauses once."""
+    return f"""(EXISTS (SELECT FROM bridgetender.pauses p WHERE p.scope = 'all')
+    OR {bridge} = ANY({_paused("bridge")})
+    OR {client}::text = ANY({_paused("client")})
+    OR {key}::text = ANY({_paused("key")}))"""
+
+
 def desired(*, of_clients: bool = False, of_bridge: bool = True, accounts: str = ACCOUNTS) -> str:
     """Return the CTEs `named`, `placed` and `desired` for the parameter :bridge.
 
@@ -61,7 +73,9 @@ named AS (
   SELECT k.id AS key_id, k.client_id, {BRIDGE} AS bridge, n.account, k.created_at,
     {_CANONICAL} AS exchange,
     {_CANONICAL} || CASE WHEN k.is_testnet THEN '_testnet' ELSE '' END AS connector,
-    {DIGEST} AS digest, n.status <> 'ACTIVE' AS held, w.key_id IS NOT NULL AS wished,
+    {DIGEST} AS digest,
+    n.status <> 'ACTIVE' OR {paused(bridge, "k.client_id", "k.id")} AS held,
+    w.key_id IS NOT NULL AS wished,
     k.api_key, k.api_secret, k.passphrase, o.client_id IS NOT DISTINCT FROM k.client_id AS owned
   FROM bridgetender.keys() k
   JOIN named n ON n.id = k.client_id {ROUTES}

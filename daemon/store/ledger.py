@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store import survey as surveying
-from daemon.store.desired import DIGEST
+from daemon.store.desired import DIGEST, paused
 from daemon.store.engine import transaction
 from daemon.store.leases import guard
 from daemon.store.rows import COLUMNS, columns, slot_row, to_json, to_record
@@ -43,24 +43,25 @@ DELETE FROM bridgetender.connectors r USING ({_SLOTS}) s
 WHERE r.bridge = :bridge AND r.account = s.account AND r.connector = s.connector
 """)
 _GRANT = text("DELETE FROM bridgetender.wishes WHERE key_id = ANY(:keys)")
+_SPARED = f"c.exchange = ANY(:spared) OR {paused(':bridge', 'c.client_id', 'c.key_id')}"
 _DUE = text(f"""
 SELECT {columns("r")}
 FROM (VALUES (0), (1), (2)) AS class(urgency),
 LATERAL (
   SELECT * FROM bridgetender.connectors c
   WHERE c.bridge = :bridge AND c.urgency = class.urgency AND c.due_at <= :now
-    AND NOT c.exchange = ANY(:spared)
+    AND NOT ({_SPARED})
   ORDER BY c.due_at LIMIT :limit
 ) r
 ORDER BY r.urgency, r.due_at LIMIT :limit
 """)
-_NEXT_DUE = text("""
+_NEXT_DUE = text(f"""
 SELECT min(r.due_at)
 FROM (VALUES (0), (1), (2)) AS class(urgency),
 LATERAL (
   SELECT due_at FROM bridgetender.connectors c
   WHERE c.bridge = :bridge AND c.urgency = class.urgency AND c.due_at > :after
-    AND NOT c.exchange = ANY(:spared)
+    AND NOT ({_SPARED})
   ORDER BY c.due_at LIMIT 1
 ) r
 """)
@@ -73,10 +74,12 @@ WHERE EXISTS (
   WHERE r.sent = s.sent AND r.client_id <> s.client_id
     AND (r.bridge, r.account, r.connector) <> (s.bridge, s.account, s.connector))
 """)
-_HISTORY = text("""
+_ATTEMPT = ("key_id", "exchange", "action", "cause", "verdict", "at", "seconds")
+_COLUMNS = ", ".join(("bridge", "account", "connector", "message", "attempt", *_ATTEMPT))
+_HISTORY = text(f"""
 INSERT INTO bridgetender.attempts
-  (bridge, account, connector, key_id, exchange, action, cause, verdict, message, at, seconds)
-SELECT bridge, account, connector, key_id, exchange, action, cause, verdict, message, at, seconds
+  ({_COLUMNS})
+SELECT {_COLUMNS}
 FROM json_populate_recordset(NULL::bridgetender.attempts, CAST(CAST(:rows AS text) AS json))
 """)
 _RECALL = text(f"""
@@ -220,7 +223,5 @@ def _history(attempts: Sequence[Attempt]) -> str:
 
 def _attempt_row(attempt: Attempt) -> dict[str, Any]:
     row = {name: getattr(attempt, name) for name in _ATTEMPT}
-    return row | {"message": attempt.message.replace("\x00", "")} | slot_row(attempt.slot)
-
-
-_ATTEMPT = ("key_id", "exchange", "action", "cause", "verdict", "at", "seconds")
+    said = {"message": attempt.message.replace("\x00", ""), "attempt": attempt.id}
+    return row | said | slot_row(attempt.slot)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import delete, text
@@ -13,12 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.scrub import shown
 from daemon.store.engine import transaction
-from daemon.store.tables import exchange_api_keys
+from daemon.store.tables import clients, exchange_api_keys
 from daemon.store.writing import insert_row, update_row
 from reconciler.model import ClientId, KeyId
 from reconciler.slots import account_name
 
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
+
+
+ClientStatus = Literal["ACTIVE", "PAUSED", "SUSPENDED"]
 
 
 class NoSuchThing(LookupError):
@@ -84,9 +87,13 @@ class People:
         ]
 
     async def find_client(self, name_or_id: str) -> ClientId:
+        """Return the id of the client with this id or name. Raises NoSuchThing."""
+        return (await self.client(name_or_id)).id
+
+    async def client(self, name_or_id: str) -> Client:
         """Return the client with this id or name. Raises NoSuchThing."""
         known = await self.clients()
-        found = [c.id for c in known if name_or_id in (str(c.id), c.name)]
+        found = [c for c in known if name_or_id in (str(c.id), c.name)]
         if len(found) == 1:
             return found[0]
         asked = shown(name_or_id)
@@ -132,7 +139,11 @@ class People:
         """Enable or disable a key. Raises NoSuchThing."""
         await self._change(key_id, is_active=active)
 
-    async def rotate(self, key_id: KeyId, entry: SealedEntry) -> None:
+    async def relabel(self, key_id: KeyId, label: str | None) -> None:
+        """Raises NoSuchThing."""
+        await self._change(key_id, label=label)
+
+    async def replace(self, key_id: KeyId, entry: SealedEntry) -> None:
         """Put other credentials in the place of the stored ones. Raises NoSuchThing."""
         fields = ("api_key", "api_secret", "passphrase")
         await self._change(key_id, **{name: getattr(entry, name) for name in fields})
@@ -142,6 +153,36 @@ class People:
         query = delete(exchange_api_keys).where(exchange_api_keys.c.id == key_id)
         async with transaction(self._engine) as connection:
             _expect((await connection.execute(query)).rowcount, key_id)
+
+    async def set_status(self, client_id: ClientId, status: ClientStatus) -> None:
+        """Raises NoSuchThing."""
+        async with transaction(self._engine) as connection:
+            changed = await update_row(connection, "clients", client_id, {"status": status})
+            _expect_client(changed, client_id)
+
+    async def refile(
+        self, client_id: ClientId, account: str | None, name: str | None = None
+    ) -> None:
+        """File a client under *account*, and *name* it; None: under one made from its name.
+
+        Raises NoSuchThing.
+        """
+        async with transaction(self._engine) as connection:
+            before = (await connection.execute(_SETTINGS, {"client": client_id})).scalar()
+            kept = dict(before) if isinstance(before, dict) else {}
+            kept.pop("bridge_account", None)
+            own = {"bridge_account": account} if account else {}
+            values = {"settings": kept | own, **({"name": name} if name else {})}
+            _expect_client(await update_row(connection, "clients", client_id, values), client_id)
+
+    async def delete_client(self, client_id: ClientId) -> int:
+        """Delete a client and its keys; return how many those were. Raises NoSuchThing."""
+        keys = delete(exchange_api_keys).where(exchange_api_keys.c.client_id == client_id)
+        query = delete(clients).where(clients.c.id == client_id)
+        async with transaction(self._engine) as connection:
+            count = (await connection.execute(keys)).rowcount
+            _expect_client((await connection.execute(query)).rowcount, client_id)
+        return count
 
     async def wish(self, *, key_id: KeyId | None = None, client_id: ClientId | None = None) -> int:
         """Ask for active keys to be initialized again, of a client or all; return how many."""
@@ -163,6 +204,7 @@ SELECT c.id, c.name, c.status, count(k.id), c.bridge_account
 FROM bridgetender.clients() c LEFT JOIN bridgetender.keys() k ON k.client_id = c.id
 GROUP BY c.id, c.name, c.status, c.bridge_account ORDER BY c.name, c.id
 """)
+_SETTINGS = text("SELECT settings FROM public.clients WHERE id = :client FOR UPDATE")
 _KEYS = text("""
 SELECT k.id, k.client_id, c.name, k.exchange, k.label, k.is_testnet, k.is_active, k.api_key,
   nullif(k.created_at, '-infinity')
@@ -190,3 +232,8 @@ _HINT = text("SELECT pg_notify('bridgetender', :hint)")
 def _expect(count: int, key_id: UUID) -> None:
     if count == 0:
         raise NoSuchThing(f"no key {key_id}: see 'bridgetender keys list'")
+
+
+def _expect_client(count: int, client_id: UUID) -> None:
+    if count == 0:
+        raise NoSuchThing(f"no client {client_id}: see 'bridgetender clients list'")

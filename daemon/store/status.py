@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daemon.store.desired import BRIDGE, ROUTES, desired
+from daemon.store.desired import BRIDGE, ROUTES, desired, paused
 from daemon.store.engine import transaction
 from daemon.store.rows import columns, slot_row, to_record
 from reconciler.model import BridgeName, ClientId, KeyId, Record, Slot
@@ -47,7 +47,7 @@ class KeyStatus:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A connector of ours whose key is gone, or belongs to another bridge now."""
+    """A connector of ours whose key is gone, or whose bridge is; *held* if a pause keeps it."""
 
     bridge: BridgeName
     account: str
@@ -56,6 +56,7 @@ class Leftover:
     reason: str
     message: str
     due_at: datetime | None
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class BridgeStatus:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One attempt of the history."""
+    """One attempt of the history; *attempt* names it in the log."""
 
     at: datetime
     account: str
@@ -81,6 +82,7 @@ class AttemptRow:
     verdict: str
     message: str
     seconds: float
+    attempt: str
 
 
 STANDING = f"""
@@ -116,15 +118,16 @@ _RECORD = text(f"""
 SELECT {columns("r")} FROM bridgetender.connectors r
 WHERE r.bridge = :bridge AND r.account = :account AND r.connector = :connector
 """)
-_LEFTOVERS = text("""
-SELECT c.bridge, account, connector, phase,
-  CASE WHEN dropped THEN 'bridge_dropped' ELSE reason END, message, due_at
-FROM bridgetender.connectors c, LATERAL (
-  SELECT c.bridge <> ALL(ARRAY(SELECT bridge FROM bridgetender.routes))
+_LEFTOVERS = text(f"""
+SELECT r.bridge, account, connector, phase,
+  CASE WHEN dropped THEN 'bridge_dropped' ELSE reason END, message, due_at,
+  {paused("r.bridge", "r.client_id", "r.key_id")}
+FROM bridgetender.connectors r, LATERAL (
+  SELECT r.bridge <> ALL(ARRAY(SELECT bridge FROM bridgetender.routes))
     AND EXISTS (SELECT FROM bridgetender.routes) AS dropped
 ) known
 WHERE dropped OR phase IN ('removing', 'unremovable')
-ORDER BY c.bridge, account, connector
+ORDER BY r.bridge, account, connector
 """)
 _BRIDGES = text("""
 SELECT bridge, coalesce(b.up, false), coalesce(b.reason, 'not asked yet'), b.since,
@@ -133,7 +136,7 @@ FROM bridgetender.bridges b FULL JOIN bridgetender.leases l USING (bridge)
 ORDER BY bridge
 """)
 _HISTORY = text("""
-SELECT at, account, connector, action, cause, verdict, message, seconds
+SELECT at, account, connector, action, cause, verdict, message, seconds, attempt
 FROM bridgetender.attempts WHERE key_id = :key ORDER BY at DESC LIMIT :limit
 """)
 

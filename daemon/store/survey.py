@@ -7,7 +7,7 @@ from anyio.lowlevel import checkpoint
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from daemon.store.desired import ACCOUNTS, BRIDGE, ROUTES, desired
+from daemon.store.desired import ACCOUNTS, BRIDGE, ROUTES, desired, paused
 from daemon.store.rows import COLUMNS, KEY_COLUMNS, columns, to_key, to_record
 from reconciler.model import BridgeName, Case, Connector, Observation, Slot, Survey
 from reconciler.ports import Clients
@@ -42,12 +42,13 @@ def unmanaged(cases: Sequence[Case], unrecorded: int) -> int:
 
 
 def to_case(bridge: BridgeName, row: Sequence[Any]) -> Case:
-    desired_, recorded = row[: len(KEY_COLUMNS)], row[len(KEY_COLUMNS) : -2]
-    account, fingerprint = row[-2:]
+    desired_, recorded = row[: len(KEY_COLUMNS)], row[len(KEY_COLUMNS) : -3]
+    held, account, fingerprint = row[-3:]
     want = None if desired_[0] is None else to_key(bridge, desired_)
     record = None if recorded[0] is None else to_record(recorded)
     slot = want.slot if want else record.slot if record else Slot(bridge, "", "")
-    return Case(slot, want, record, None if account is None else Connector(slot, fingerprint))
+    seen = None if account is None else Connector(slot, fingerprint)
+    return Case(slot, want, record, seen, held)
 
 
 async def _settle_accounts(connection: AsyncConnection, values: dict[str, Any]) -> None:
@@ -84,6 +85,7 @@ async def _records(seen: Observation) -> AsyncIterator[tuple[str, str, str | Non
             await checkpoint()
 
 
+_PAUSED = f"r.key_id IS NOT NULL AND {paused('r.bridge', 'r.client_id', 'r.key_id')}"
 _MAY_NEED = """
   d.key_id IS NULL OR r.key_id IS NULL
   OR r.phase NOT IN ('live', 'parked', 'conflict')
@@ -109,7 +111,7 @@ WITH {before} {desired(of_clients=of_clients, accounts=accounts)}, recorded AS (
   SELECT * FROM bridgetender.connectors
   WHERE bridge = :bridge {"AND client_id = ANY(:clients)" if of_clients else ""}
 )
-SELECT {columns("d", KEY_COLUMNS)}, {columns("r", COLUMNS)}, o.account, o.fingerprint
+SELECT {columns("d", KEY_COLUMNS)}, {columns("r", COLUMNS)}, {_PAUSED}, o.account, o.fingerprint
 FROM desired d
 FULL JOIN recorded r ON r.account = d.account AND r.connector = d.connector
 {_OBSERVED if seen else _UNOBSERVED}

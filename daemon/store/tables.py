@@ -154,6 +154,7 @@ attempts = Table(
     Column("message", Text, nullable=False),
     Column("at", _MOMENT, nullable=False),
     Column("seconds", Float, nullable=False),
+    Column("attempt", Text, nullable=False),
     Index("ix_attempts_key_id_at", "key_id", "at"),
     Index("ix_attempts_at", "at"),
 )
@@ -180,4 +181,16 @@ keyring = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("fingerprint_key", Text, nullable=False),
     CheckConstraint("id = 1", name="keyring_one_row"),
+)
+
+pauses = Table(
+    "pauses",
+    ours,
+    Column("scope", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", _MOMENT, nullable=False, server_default=func.now()),
+    CheckConstraint("scope IN ('all', 'bridge', 'client', 'key')", name="pauses_scope"),
 )

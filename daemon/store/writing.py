@@ -8,6 +8,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from reconciler.verdicts import StoreError
+
 _COLUMNS = text("""
 SELECT attname FROM pg_attribute
 WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped
@@ -18,7 +20,7 @@ _NOW = {"id": "gen_random_uuid()", "created_at": "CURRENT_TIMESTAMP"}
 
 async def insert_row(connection: AsyncConnection, table: str, values: Mapping[str, Any]) -> UUID:
     """Insert a row into public.*table*; return its id."""
-    row = _spread(values, await _columns(connection, table))
+    row = _spread(values, await columns_of(connection, table))
     ours = _NOW | {"updated_at": "CURRENT_TIMESTAMP"}
     names, said = ", ".join((*row, *ours)), ", ".join((*row, *ours.values()))
     query = text(
@@ -32,7 +34,7 @@ async def update_row(
     connection: AsyncConnection, table: str, id_: UUID, values: Mapping[str, Any]
 ) -> int:
     """Change the row of public.*table* with this id; return how many there are."""
-    row = _spread(values, await _columns(connection, table))
+    row = _spread(values, await columns_of(connection, table))
     changes = ", ".join(f"{name} = {_kept_empty(name, row)}" for name in row)
     query = text(
         f"UPDATE public.{table} t SET {changes}, updated_at = CURRENT_TIMESTAMP"
@@ -42,9 +44,19 @@ async def update_row(
 
 
 def _spread(values: Mapping[str, Any], columns: frozenset[str]) -> dict[str, Any]:
-    """Return *values* by the columns that they go to: some tables have a secret twice."""
+    """Return *values* by the columns that they go to: some tables have a secret twice.
+
+    Raises StoreError for what would be lost because there is no column for it.
+    """
+    for name, value in values.items():
+        if columns.isdisjoint({name, f"{name}_encrypted"}) and value != _SILENT.get(name):
+            raise StoreError(f"the table has no column {name!r}, which this needs: add it first")
     row = {f"{name}_encrypted": value for name, value in values.items()}
     return {name: value for name, value in (row | dict(values)).items() if name in columns}
+
+
+_SILENT = {"is_active": True, "is_testnet": False, "status": "ACTIVE"}
+"""What a missing column is read as; None for all others."""
 
 
 def _kept_empty(name: str, row: Mapping[str, Any]) -> str:
@@ -62,6 +74,6 @@ def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"row": msgspec.json.encode(row).decode()}
 
 
-async def _columns(connection: AsyncConnection, table: str) -> frozenset[str]:
+async def columns_of(connection: AsyncConnection, table: str) -> frozenset[str]:
     found = await connection.execute(_COLUMNS, {"table": f"public.{table}"})
     return frozenset(found.scalars())

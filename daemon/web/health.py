@@ -125,6 +125,8 @@ def _shown(bridge: BridgeVitals) -> dict[str, Any]:
         "since": _iso(bridge.since),
         "seen_at": _iso(bridge.seen_at),
         "held": bridge.held,
+        "paused": bridge.paused,
+        "pauses": bridge.pauses,
     }
 
 

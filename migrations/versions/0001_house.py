@@ -16,12 +16,14 @@ def upgrade() -> None:
     _create_coordination()
     _create_connectors()
     _create_attempts()
+    _create_pauses()
 
 
 def downgrade() -> None:
     names = ("attempts", "connectors", "keyring", "wishes", "routes", "accounts", "bridges")
     for name in (*names, "leases"):
         op.drop_table(name, schema=SCHEMA)
+    op.drop_table("pauses", schema=SCHEMA)
 
 
 def _create_coordination() -> None:
@@ -118,7 +120,20 @@ def _create_attempts() -> None:
         ),
         sa.Column("at", MOMENT, nullable=False),
         sa.Column("seconds", sa.Float, nullable=False),
+        sa.Column("attempt", sa.Text, nullable=False),
         sa.Index("ix_attempts_key_id_at", "key_id", "at"),
         sa.Index("ix_attempts_at", "at"),
+        schema=SCHEMA,
+    )
+
+
+def _create_pauses() -> None:
+    op.create_table(
+        "pauses",
+        sa.Column("scope", sa.Text, primary_key=True),
+        sa.Column("subject", sa.Text, primary_key=True),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("name", "by", "reason")),
+        sa.Column("since", MOMENT, nullable=False, server_default=sa.func.now()),
+        sa.CheckConstraint("scope IN ('all', 'bridge', 'client', 'key')", name="pauses_scope"),
         schema=SCHEMA,
     )

@@ -112,7 +112,7 @@ class Firm:
     async def rotate(self, key: KeyId) -> Issued:
         self.keys[key] = issued = issue()
         self.issued[(await self.standing())[key].account].add(issued.api_key)
-        await self.people.rotate(key, self._sealed("binance", issued))
+        await self.people.replace(key, self._sealed("binance", issued))
         return issued
 
     def _sealed(self, exchange: str, issued: Issued) -> SealedEntry:

@@ -19,7 +19,7 @@ BRIDGE_PATHS = ("/health", "/accounts", "/connectors", "/metrics", "/nothing")
 ALL_TEXT = """
 SELECT row_to_json(t)::text FROM {} t
 """
-TABLES = ("connectors", "attempts", "bridges", "accounts", "leases", "wishes", "keyring")
+TABLES = ("connectors", "attempts", "bridges", "accounts", "leases", "wishes", "keyring", "pauses")
 
 
 async def test_no_secret_is_in_anything_that_was_printed_served_or_written_down(

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -168,9 +169,12 @@ def logged() -> Iterator[io.StringIO]:
     """Everything that is logged, at DEBUG."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, sys.unraisablehook
     lines = io.StringIO()
     configure("DEBUG", lines)
     yield lines
     root.handlers[:] = handlers
     root.setLevel(level)
+    sys.excepthook, sys.unraisablehook = hooks
+    logging.captureWarnings(capture=False)
     structlog.reset_defaults()

@@ -1,12 +1,17 @@
+import gc
 import io
 import json
 import logging
+import sys
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 
+from bridge.logs import configure
 from bridge.paper.app import Paper
 from bridge.service import Service
 
@@ -142,12 +147,55 @@ def test_ccxts_own_log_can_not_be_turned_on(logged: io.StringIO) -> None:
     assert json.loads(line)["event"] == "failed: api_secret=***"
 
 
-async def test_ccxt_writes_nothing_even_when_its_own_logger_is_at_debug(
+async def test_no_library_shows_a_secret_even_when_its_own_logger_is_at_debug(
     add: Call, verify: Call, enrol: Call, logged: io.StringIO, papers: Paper
 ) -> None:
     await enrol("binance", **{k: MARKED[k] for k in ("api_key", "api_secret")})
-    logging.getLogger("ccxt").setLevel(logging.DEBUG)
+    for name in ("ccxt", "aiohttp", "asyncio", "httpx", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.DEBUG)
     await add("binance", **MARKED)
     assert (await verify("binance")).status_code == 200
     assert papers.heard["binance"]["account"] == 1
     assert leaks(logged.getvalue()) == []
+
+
+class Clumsy:
+    def __del__(self) -> None:
+        raise ValueError(f"api_secret={MARKED['api_secret']}")
+
+
+def test_what_nobody_caught_and_what_python_warns_of_is_scrubbed_too(logged: io.StringIO) -> None:
+    Clumsy()
+    gc.collect()
+    error = ValueError(f"api_secret={MARKED['api_secret']}")
+    sys.excepthook(ValueError, error, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=True)  # pytest's own ear is away here
+        warnings.warn(f"api_secret={MARKED['api_secret']}", stacklevel=1)
+    events = [json.loads(line) for line in logged.getvalue().splitlines()]
+    assert [event["event"] for event in events[:2]] == ["unraisable", "crashed"]
+    assert events[2]["logger"] == "py.warnings"
+    assert all("api_secret=***" in str(event) for event in events)
+    assert leaks(logged.getvalue()) == []
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_terminal_gets_words_without_secrets() -> None:
+    terminal = Terminal()
+    configure("INFO", terminal)
+    logging.getLogger("bridge").error("failed: api_secret=%s", MARKED["api_secret"])
+    assert "failed: api_secret=***" in terminal.getvalue()
+    assert "{" not in terminal.getvalue()
+
+
+def test_a_value_of_whatever_kind_is_scrubbed(logged: io.StringIO) -> None:
+    marked = f"api_secret={MARKED['api_secret']}"
+    structlog.get_logger().info("event", deep={"er": [marked]}, error=ValueError(marked), count=3)
+    assert leaks(logged.getvalue()) == []
+    assert json.loads(logged.getvalue())["count"] == 3

@@ -11,6 +11,7 @@ from daemon.store.engine import transaction
 from daemon.store.keys import PostgresKeys
 from daemon.store.leases import PostgresLeases
 from daemon.store.ledger import PostgresLedger
+from daemon.store.pauses import Pauses, Scope, Subject
 from daemon.store.people import People
 from daemon.store.rows import COLUMNS, to_record
 from daemon.store.tables import attempts, clients, connectors, exchange_api_keys, leases
@@ -88,6 +89,12 @@ class PostgresWorld:
     async def wish(self, key: KeyId) -> None:
         await self._people.wish(key_id=key)
 
+    async def pause(self, scope: Scope, subject: object = "") -> None:
+        await Pauses(self._engine).begin(Subject(scope, str(subject)), "tests", "")
+
+    async def resume(self, scope: Scope, subject: object = "") -> None:
+        await Pauses(self._engine).end(Subject(scope, str(subject)))
+
     async def _alter_client(self, client: ClientId, **values: object) -> None:
         async with transaction(self._engine) as connection:
             await connection.execute(update(clients).where(clients.c.id == client).values(values))
@@ -136,4 +143,5 @@ def _to_attempt(row: Row[*tuple[object, ...]]) -> Attempt:
     it = row._mapping
     slot = Slot(it["bridge"], it["account"], it["connector"])
     names = ("key_id", "exchange", "action", "verdict", "message", "at", "seconds")
-    return Attempt(slot=slot, cause=Reason(it["cause"]), **{name: it[name] for name in names})
+    values = {name: it[name] for name in names}
+    return Attempt(slot=slot, cause=Reason(it["cause"]), id=it["attempt"], **values)

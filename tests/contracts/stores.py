@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from daemon.store.pauses import Scope
 from reconciler.model import Attempt, BridgeName, ClientId, Instant, KeyId, Record, Slot
 from reconciler.ports import Keys, Leases, Ledger
 
@@ -38,6 +39,8 @@ class World(Protocol):
     async def set_client_status(self, client: ClientId, status: str) -> None: ...
     async def rename_client(self, client: ClientId, name: str) -> None: ...
     async def wish(self, key: KeyId) -> None: ...
+    async def pause(self, scope: Scope, subject: object = "") -> None: ...
+    async def resume(self, scope: Scope, subject: object = "") -> None: ...
 
 
 class Store(Protocol):

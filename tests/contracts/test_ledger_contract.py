@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from anyio import create_task_group
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from daemon.store.pauses import Scope
 from reconciler.decide import decide
 from reconciler.model import (
     Absence,
@@ -83,7 +85,7 @@ def record_of(key: StoredKey, phase: Phase = Phase.LIVE, **values: object) -> Re
 
 def attempt_of(record: Record) -> Attempt:
     return Attempt(
-        record.slot, record.key_id, "binance", "verify", Reason.NEW, "done", "", NOW, 0.25
+        record.slot, record.key_id, "binance", "verify", Reason.NEW, "done", "", NOW, 0.25, "7-1"
     )
 
 
@@ -418,12 +420,15 @@ LABELS = {"ours": "ours", "another's": "another's", "unlabelled": None}
 
 
 @pytest.mark.parametrize("status", ["ACTIVE", "PAUSED", "SUSPENDED"])
+@pytest.mark.parametrize("paused", [False, True])
 @pytest.mark.parametrize("change", ["none", "rotated", "disabled", "wished", "newer"])
 async def test_a_survey_leaves_out_no_slot_that_needs_a_step(
-    store: Store, status: str, change: str
+    store: Store, *, status: str, change: str, paused: bool
 ) -> None:
     key, want = await acme(store)
     lease = await leased(store)
+    if paused:
+        await store.world.pause("client", want.client_id)
     match change:
         case "rotated":
             await store.world.rotate_key(key)
@@ -446,8 +451,8 @@ async def test_a_survey_leaves_out_no_slot_that_needs_a_step(
             asked = listed != "nothing asked"
             observation = Observation([connector] if connector else []) if asked else None
             sight = connector or (Absence.BELIEVED if asked else Absence.UNKNOWN)
-            if decide(current, record, sight, NOW) is not None:
-                expected = Case(want.slot, current, record, connector)
+            if decide(current, record, sight, NOW, held=paused) is not None:
+                expected = Case(want.slot, current, record, connector, held=paused)
                 for clients in ((), (want.client_id,)):
                     found = await cases(store, observation, *clients)
                     assert found.get(want.slot) == expected
@@ -644,6 +649,74 @@ async def test_the_next_due_time_is_the_first_later_one_of_exchanges_not_spared(
     assert await store.ledger.next_due(BRIDGE, NOW, []) == times[2]
     assert await store.ledger.next_due(BRIDGE, NOW, ["kraken"]) == times[1]
     assert await store.ledger.next_due(BRIDGE, times[3], []) is None
+
+
+# -- pauses ------------------------------------------------------------------------------------
+
+
+def reaching(want: StoredKey) -> list[tuple[Scope, object]]:
+    return [
+        *(("all", ""), ("bridge", BRIDGE)),
+        *(("client", want.client_id), ("key", want.id)),
+    ]
+
+
+def others() -> list[tuple[Scope, object]]:
+    stranger = UUID(int=77)
+    return [("bridge", "other"), ("client", stranger), ("key", stranger)]
+
+
+async def test_a_pause_holds_the_key_and_lets_nothing_of_it_be_due_until_it_ends(
+    store: Store,
+) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    later = NOW + timedelta(seconds=1)
+    await store.ledger.plan(lease, [record_of(want, Phase.RETRYING, due_at=later)])
+    record = await store.record(want.slot)
+
+    for pause in reaching(want):
+        await store.world.pause(*pause)
+        assert (await cases(store))[want.slot] == Case(
+            want.slot, replace(want, held=True), record, None, held=True
+        )
+        read = await store.keys.read([(want.slot, want.client_id)])
+        assert read[want.slot].key.held
+        assert list(await store.ledger.due(BRIDGE, later, 10, [])) == []
+        assert await store.ledger.next_due(BRIDGE, NOW, []) is None
+
+        await store.world.resume(*pause)
+        assert (await cases(store))[want.slot] == Case(want.slot, want, record, None)
+        assert list(await store.ledger.due(BRIDGE, later, 10, [])) == [record]
+        assert await store.ledger.next_due(BRIDGE, NOW, []) == later
+
+
+async def test_a_pause_of_something_else_holds_nothing(store: Store) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    await store.ledger.plan(lease, [record_of(want, Phase.RETRYING)])
+    for pause in others():
+        await store.world.pause(*pause)
+
+    case = (await cases(store))[want.slot]
+    assert case.want == want
+    assert not case.held
+    assert len(await store.ledger.due(BRIDGE, NOW, 10, [])) == 1
+
+
+async def test_a_pause_reaches_what_a_key_and_a_client_that_are_gone_have_left(
+    store: Store,
+) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    await store.ledger.plan(lease, [record_of(want)])
+    await store.world.delete_client(want.client_id)
+
+    assert not (await cases(store))[want.slot].held
+    for pause in reaching(want):
+        await store.world.pause(*pause)
+        assert (await cases(store))[want.slot].held
+        await store.world.resume(*pause)
 
 
 # -- intend and settle -------------------------------------------------------------------------

@@ -171,3 +171,25 @@ async def test_another_bridge_is_not_counted(engine: AsyncEngine) -> None:
     census = await take_census(engine, BRIDGE, START)
     assert Phase.REMOVING not in {phase for phase, _ in census.by_phase_and_reason}
     assert (census.due, census.oldest_unready) == (0, 0)
+
+
+async def test_what_is_paused_is_neither_due_nor_late_and_its_pauses_are_counted(
+    engine: AsyncEngine,
+) -> None:
+    house = House(engine)
+    lease = await house.store.leases.acquire(BRIDGE)
+    assert lease is not None
+    await store(house, lease, "acme", Drawn("ACTIVE", (True, None), (LATE, None)))
+    await house.world.pause("bridge", BRIDGE)
+    await house.world.pause("bridge", "other")
+    await house.world.pause("key", "of somebody")
+
+    census = await take_census(engine, BRIDGE, START)
+
+    assert (census.due, census.oldest_due, census.oldest_unready) == (0, 0, 0)
+    metrics = Metrics()
+    Watch(metrics, Vitals(), HandClock()).counted(BRIDGE, census)
+    assert metrics.registry.get_sample_value("bridgetender_paused", {"bridge": BRIDGE}) == 2
+
+
+LATE = (Phase.RETRYING, Reason.UNCLEAR, -5, 7)

@@ -59,6 +59,8 @@ async def test_a_bridge_that_is_down_fails_nothing_but_its_own_endpoint(
         "since": NOW.isoformat(),
         "seen_at": NOW.isoformat(),
         "held": True,
+        "paused": False,
+        "pauses": 0,
     }
     assert (await probe.get("/healthz/bridges")).json() == {"bridges": {"main": told}}
 

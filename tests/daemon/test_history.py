@@ -13,7 +13,9 @@ from tests.fakes import BRIDGE, START
 
 pytestmark = pytest.mark.anyio
 SLOT = Slot(BRIDGE, "client_acme", "binance")
-ATTEMPT = Attempt(SLOT, KeyId(uuid4()), "binance", "initialize", Reason.NEW, "done", "", START, 0.1)
+ATTEMPT = Attempt(
+    SLOT, KeyId(uuid4()), "binance", "initialize", Reason.NEW, "done", "", START, 0.1, "1-1"
+)
 
 
 async def test_only_attempts_that_are_older_are_forgotten(engine: AsyncEngine) -> None:

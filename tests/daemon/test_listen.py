@@ -69,6 +69,18 @@ async def test_truncate_and_changes_of_very_many_name_nobody(engine: AsyncEngine
         await once(lambda: ear.heard == [None, None, None])
 
 
+async def test_a_pause_and_its_end_are_heard_once_each(engine: AsyncEngine) -> None:
+    house, ear = House(engine), Ear()
+    async with ear.open(engine):
+        await once(lambda: ear.heard == [None])
+        for _ in range(2):
+            await house.world.pause("all")
+        await once(lambda: ear.heard == [None, None])
+        for _ in range(2):
+            await house.world.resume("all")
+        await once(lambda: ear.heard == [None, None, None])
+
+
 async def test_a_broken_line_is_mended_and_everything_looked_at(engine: AsyncEngine) -> None:
     house, ear = House(engine), Ear()
     client = await house.world.add_client("Acme")

@@ -1,10 +1,13 @@
 """What reaches the log, in which form, and what never does."""
 
+import asyncio
+import gc
 import io
 import json
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +15,20 @@ from typing import Any
 import pytest
 import structlog
 
-from daemon import logs
-from reconciler.model import Secret
+from daemon import logs, values
+from daemon.bridges.access import Access
+from daemon.bridges.trading import open_bridge
+from daemon.store.engine import make_engine
+from daemon.store.people import People, SealedEntry
+from daemon.vault import Keyring, new_key
+from reconciler.model import Credentials, Secret, Slot
+from tests.acceptance.firm import issue
+from tests.daemon.bridges.story import StoryBridge
+from tests.daemon.bridges.wire import serving
+from tests.fakes import BRIDGE, HandClock
 
+CLOCK = HandClock()
+TOKEN = "t0ken-of-the-bridge-0123456789"
 CANARY = "canary-0123456789-canary"
 
 
@@ -22,16 +36,15 @@ CANARY = "canary-0123456789-canary"
 def logging_to(*, json: bool = True, level: str = "DEBUG") -> Iterator[io.StringIO]:
     """Log into a buffer, then put everything back as it was."""
     root, lines = logging.getLogger(), io.StringIO()
-    handlers, level_before, hooks = (
-        root.handlers[:],
-        root.level,
-        (sys.excepthook, threading.excepthook),
-    )
+    handlers, level_before = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     logs.configure(json=json, level=level, stream=lines)
     try:
         yield lines
     finally:
-        root.handlers[:], (sys.excepthook, threading.excepthook) = handlers, hooks
+        root.handlers[:] = handlers
+        sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+        logging.captureWarnings(capture=False)
         root.setLevel(level_before)
         structlog.reset_defaults()
         structlog.contextvars.clear_contextvars()
@@ -159,6 +172,83 @@ def test_what_nobody_caught_is_logged_too(logged: io.StringIO) -> None:
     assert logged.getvalue().count("ValueError: api_key=***") == 2
 
 
+class Clumsy:
+    def __del__(self) -> None:
+        raise ValueError("api_key=canary-key")
+
+
+def test_what_a_destructor_raises_is_logged_too(logged: io.StringIO) -> None:
+    Clumsy()
+    gc.collect()
+    assert last(logged)["event"] == "unraisable"
+    assert "ValueError: api_key=***" in logged.getvalue()
+
+
+def test_a_warning_takes_the_same_way(logged: io.StringIO) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=True)  # pytest's own ear is away here
+        warnings.warn("api_key=canary-key is old", stacklevel=1)
+    event = last(logged)
+    assert (event["logger"], event["level"]) == ("py.warnings", "warning")
+    assert "UserWarning: api_key=*** is old" in event["event"]
+
+
+def test_a_task_whose_error_nobody_asks_for_is_logged_too(logged: io.StringIO) -> None:
+    async def main() -> None:
+        task = asyncio.ensure_future(crash())
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+
+    async def crash() -> None:
+        raise ValueError("api_key=canary-key")
+
+    asyncio.run(main())
+    event = last(logged)
+    assert "Task exception was never retrieved" in event["event"]
+    assert "ValueError: api_key=***" in event["exception"]
+
+
+LIBRARIES = (
+    *("asyncio", "asyncpg", "httpcore", "httpx", "aiohttp", "uvicorn"),
+    *("sqlalchemy", "sqlalchemy.engine", "sqlalchemy.pool"),
+)
+
+
+@pytest.mark.anyio
+async def test_a_library_that_somebody_made_talk_shows_no_secret(
+    logged: io.StringIO, database_url: str
+) -> None:
+    """Nobody can by a setting; whoever looks for a mistake can in the code."""
+    story, keyring = StoryBridge(), Keyring([new_key()])
+    api_key, api_secret = issue().plain()
+    sealed = SealedEntry("binance", keyring.seal(Secret(api_key)), keyring.seal(Secret(api_secret)))
+    values.database(database_url)
+    loud = make_engine(database_url)
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    try:
+        async with (
+            serving(story) as url,
+            open_bridge(BRIDGE, url, HandClock(), access=Access(values.secret(TOKEN))) as line,
+        ):
+            people = People(loud)
+            key = await people.add_key(await people.add_client("Acme"), sealed)
+            await people.sealed(key)
+            credentials = Credentials(Secret(api_key), Secret(api_secret))
+            await line.initialize(Slot(BRIDGE, "client_acme", "binance"), credentials, "f1")
+    finally:
+        for name in LIBRARIES:
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        await loud.dispose()
+    text = logged.getvalue()
+    assert len(story.requests("POST", "/connectors/add")) == 1
+    assert "Row ('binance', '***', '***'" in text  # it did talk
+    for secret in (api_key, api_secret, TOKEN, sealed.api_key, sealed.api_secret):
+        assert secret not in text
+
+
 def test_a_secret_of_our_own_shows_itself_to_no_log(logged: io.StringIO) -> None:
     structlog.get_logger().info("event", value=Secret(CANARY))
     assert last(logged)["value"] == "Secret(***)"
@@ -169,6 +259,25 @@ def test_what_points_at_itself_ends(logged: io.StringIO) -> None:
     loop.append(loop)
     structlog.get_logger().info("event", value=loop)
     assert last(logged)["event"] == "event"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("logged")
+def test_without_a_setting_the_stream_decides() -> None:
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        logs.configure(json=None, stream=stream)
+        structlog.get_logger().info("bridge_up", bridge="main")
+    assert "\x1b[" in terminal.getvalue()
+    assert "{" not in terminal.getvalue()
+    assert last(file)["event"] == "bridge_up"
+    logs.configure(json=False, stream=file)
+    structlog.get_logger().info("bridge_up", bridge="main")
+    assert "\x1b[" not in file.getvalue()
 
 
 def test_a_terminal_gets_words_and_no_json(coloured: io.StringIO) -> None:

@@ -72,7 +72,7 @@ def test_what_the_field_sets_is_enough_and_the_rest_has_defaults() -> None:
     assert settings.database_url == Secret(RIGHT["DATABASE_URL"])
     assert settings.bridges == (BridgeSettings(MAIN, RIGHT["TRADING_BRIDGE_URL"]),)
     assert (settings.health_host, settings.health_port) == ("127.0.0.1", 9464)
-    assert (settings.log_json, settings.log_level) == (True, "INFO")
+    assert (settings.log_json, settings.log_level) == (None, "INFO")
 
 
 def test_without_anything_set_the_daemon_brings_its_own() -> None:

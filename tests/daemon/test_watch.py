@@ -44,7 +44,8 @@ def attempt(
 ) -> Attempt:
     slot = Slot(BRIDGE, "client_acme", exchange)
     return Attempt(
-        slot, KeyId(uuid4()), exchange, action, Reason.NEW, verdict, "words", START, 0.25
+        *(slot, KeyId(uuid4()), exchange, action, Reason.NEW),
+        *(verdict, "words", START, 0.25, "1-1"),
     )
 
 

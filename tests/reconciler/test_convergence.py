@@ -94,6 +94,8 @@ class Play:
         self.bridge.heal()
         self.house.tables.away = False
         self.house.tables.loses_answers = 0
+        self.world.pauses.clear()
+        self.house.loop.look(None)
 
     # -- what must hold
 
@@ -251,6 +253,23 @@ class ChangeClient:
 
 
 @dataclass(frozen=True)
+class Pausing:
+    """Somebody pauses everything, or one client; or goes on."""
+
+    number: int
+    begins: bool
+
+    async def __call__(self, play: Play) -> None:
+        world = play.world
+        clients = list(world.clients)
+        scope, subject = "all", None
+        if self.number % 2 and clients:
+            scope, subject = "client", clients[self.number % len(clients)]
+        await (world.pause if self.begins else world.resume)(scope, subject or "")
+        play.house.loop.look(None)
+
+
+@dataclass(frozen=True)
 class Trouble:
     """A removal that is said to be done is believed, so no bridge here lies about one."""
 
@@ -347,6 +366,7 @@ actions: st.SearchStrategy[Asked] = st.sampled_from(
 )
 troubles = st.builds(Trouble, actions, st.lists(st.sampled_from(FAULTS), min_size=1, max_size=4))
 meddling = st.builds(Meddle, numbers, st.booleans())
+pausing = st.builds(Pausing, numbers, st.booleans())
 short = st.builds(ShortListing, st.sampled_from([Lacks(), Lacks(2), Dawdles(5.3)]))
 outages = st.builds(Outage, st.sampled_from(OUTAGES))
 events = st.lists(
@@ -359,6 +379,7 @@ events = st.lists(
         changes,
         changes,
         of_clients,
+        pausing,
         troubles,
         meddling,
         short,

@@ -273,3 +273,14 @@ def test_a_request_that_was_given_up_is_not_forgotten_while_it_may_land() -> Non
     given_up = record(Phase.RETRYING, reason=Reason.UNCLEAR, last_attempt_at=NOW)
     assert decide(None, given_up, Absence.BELIEVED, NOW + timedelta(seconds=79)) is None
     assert decide(None, given_up, Absence.BELIEVED, NOW + timedelta(seconds=80)) == Forget()
+
+
+# -- paused ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", [Phase.LIVE, *UNDER_WAY, *AT_REST, *GOING])
+@pytest.mark.parametrize("seen", [UNKNOWN, DOUBTED, BELIEVED, LISTED, BARE, ELSEWISE])
+def test_of_a_paused_orphan_nothing_is_removed_and_nothing_forgotten(
+    phase: Phase, seen: Sight
+) -> None:
+    assert decide(None, record(phase), seen, LATER, held=True) is None

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import anyio
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from reconciler.attempting import Attempter
@@ -16,6 +17,7 @@ from reconciler.records import Action
 from reconciler.rules import Rules
 from reconciler.verdicts import LeaseLost, Refused, Throttled, Unavailable, Unclear
 from tests.fakes import (
+    BRIDGE,
     Dawdles,
     HappensBut,
     Lacks,
@@ -162,6 +164,135 @@ async def test_a_client_is_paused_resumed_and_suspended() -> None:
         await house.at_rest()
     assert house.there() == {}
     assert house.tables.records == {}
+
+
+async def pauses_of(house: House) -> list[tuple[str, object]]:
+    (client,) = house.world.clients
+    return [
+        *(("all", ""), ("bridge", BRIDGE), ("client", client)),
+        ("key", await key_of(house)),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4), ids=["all", "bridge", "client", "key"])
+async def test_what_is_paused_is_left_as_it_is_until_it_is_resumed(number: int) -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        pause = (await pauses_of(house))[number]
+        await house.world.pause(*pause)
+        await house.world.rotate_key(await key_of(house), "binance-2")
+        house.loop.look(None)
+        house.bridge.calls.clear()
+        await anyio.sleep(HOUR)  # verifications would be due
+        assert house.bridge.changes() + house.bridge.count("verify") == 0
+        assert house.there() == {house.slot(): "binance-1"}
+
+        house.bridge.restart()
+        await anyio.sleep(HOUR)
+        assert house.there() == {}
+        assert (house.record().phase, house.record().reason) == (Phase.PARKED, Reason.PAUSED)
+
+        await house.world.resume(*pause)
+        house.loop.look(None)
+        await house.at_rest(within=1)
+    assert house.there() == {house.slot(): "binance-2"}
+
+
+@pytest.mark.parametrize("number", range(4), ids=["all", "bridge", "client", "key"])
+async def test_a_paused_connector_stays_though_its_key_is_deleted(number: int) -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        pause = (await pauses_of(house))[number]
+        await house.world.pause(*pause)
+        await house.world.delete_key(await key_of(house))
+        house.loop.look(None)
+        await anyio.sleep(HOUR)
+        assert house.there() == {house.slot(): "binance-1"}
+        assert house.record().phase is Phase.LIVE
+
+        await house.world.resume(*pause)
+        house.loop.look(None)
+        await house.at_rest(within=1)
+    assert house.tables.records == {}
+
+
+async def test_a_removal_that_waits_for_its_time_waits_for_the_pause_too() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        house.bridge.always("remove", Raises(Unclear("busy")))
+        await house.world.delete_key(await key_of(house))
+        house.loop.look(None)
+        await anyio.sleep(60)
+        assert house.record().phase is Phase.REMOVING
+
+        await house.world.pause("bridge", BRIDGE)
+        house.loop.look(None)
+        house.bridge.heal()
+        house.bridge.calls.clear()
+        await anyio.sleep(HOUR)
+        assert house.bridge.changes() == 0
+
+        await house.world.resume("bridge", BRIDGE)
+        house.loop.look(None)
+        await house.at_rest(within=1)
+    assert house.there() == {}
+
+
+async def test_what_is_prepared_and_not_begun_is_not_sent_once_it_is_paused() -> None:
+    house = House(rules=replace(Rules(), concurrency=8))
+    await many(house, 12)
+    held = Waits(anyio.Event(), anyio.Event())
+    house.bridge.always("initialize", held)
+    async with house.running():
+        await held.begun.wait()
+        await anyio.sleep(1)
+        begun = house.bridge.count("initialize")
+        assert begun == 8
+        await house.world.pause("all")
+        house.loop.look(None)
+        held.until.set()
+        await anyio.sleep(HOUR)
+        assert house.bridge.count("initialize") == begun  # what was under way has ended
+        assert len(house.there()) == begun
+
+        house.bridge.heal()
+        await house.world.resume("all")
+        house.loop.look(None)
+        await house.at_rest(within=1)
+
+
+async def test_a_hint_after_a_mistake_of_ours_is_no_second_one() -> None:
+    house = House(rules=replace(Rules(), concurrency=4))
+    await many(house, 12)
+    held = Waits(anyio.Event(), anyio.Event())
+    house.bridge.always("initialize", held)
+    house.bridge.script("observe", None, Raises(KeyError("boot_id")))
+    with capture_logs() as logs:
+        async with house.running():
+            await held.begun.wait()
+            while "term_crashed" not in {entry["event"] for entry in logs}:  # noqa: ASYNC110
+                await anyio.sleep(0.5)
+            house.loop.look(None)  # while it waits to begin anew
+            held.until.set()
+            await house.at_rest(within=200)
+
+
+async def test_another_clients_keys_go_on_during_a_pause() -> None:
+    house = House()
+    await acme(house)
+    (client,) = house.world.clients
+    await house.world.pause("client", client)
+    await many(house, 1, "other")
+    async with house.running():
+        await anyio.sleep(60)
+        assert list(house.there()) == [house.slot(account="client_other0")]
+        assert house.record().reason is Reason.PAUSED
 
 
 async def test_a_renamed_client_moves_to_another_account() -> None:
@@ -550,6 +681,22 @@ async def test_one_slots_surprise_stops_no_other() -> None:
     assert {s.connector for s in house.there()} == {"binance", "okx"}
     assert house.record("kraken").reason is Reason.UNCLEAR
     assert "attempt_crashed" in {entry["event"] for entry in logs}
+
+
+async def test_every_line_of_an_attempt_names_it_as_the_history_does() -> None:
+    house = House()
+    await acme(house, "binance", "okx")
+    house.bridge.script("initialize", Raises(KeyError("a")), slot=house.slot("okx"))
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        async with house.running():
+            await house.at_rest()
+    tried = {a.id: a.slot.connector for a in house.tables.attempts}
+    assert sorted(tried.values()) == ["binance", "okx", "okx"]
+    assert set(tried) == {"1-1", "1-2", "1-3"}
+    events = ("attempt_crashed", "initialize_failed", "initialize_done")
+    said = [(e["attempt"], e["slot"], e["event"]) for e in logs if e["event"] in events]
+    assert [tried[name] for name, _, _ in said] == [slot.split("/")[-1] for _, slot, _ in said]
+    assert sorted(event for _, _, event in said) == sorted((*events, "initialize_done"))
 
 
 async def test_a_mistake_of_ours_in_a_pass_does_not_end_the_watch() -> None:

@@ -377,3 +377,42 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     assert not [secret for secret in answers if secret in shown]
     (row,) = await people.keys()
     assert await _open(people, row.id, encryption_key) == SECRETS
+
+
+async def test_new_credentials_take_the_place_of_the_old_ones_and_nothing_else_changes(
+    cli: Any, people: People, key: KeyId, encryption_key: str
+) -> None:
+    await people.relabel(key, "desk 1")
+    before = await people.find_key(str(key))
+    new = {"api_key": "another-key-0123456789-another", "api_secret": API_SECRET}
+    result = await cli("keys", "replace", str(key)[:8], input=json.dumps(new))
+    assert result.exit_code == Code.OK, result.output
+    assert f"Gave new credentials (anot…ther) to key {key} of Acme Capital" in result.stdout
+    assert await _open(people, key, encryption_key) == new | {"passphrase": None}
+    after = await people.find_key(str(key))
+    assert (after.label, after.exchange, after.created_at) == (
+        *("desk 1", before.exchange),
+        before.created_at,
+    )
+
+
+async def test_new_credentials_are_not_taken_from_argv(
+    cli: Any, people: People, key: KeyId
+) -> None:
+    before = await people.sealed(key)
+    result = await cli("keys", "replace", str(key), "hunter2-hunter2")
+    assert result.exit_code == Code.USAGE
+    assert "hunter2" not in result.output
+    assert await people.sealed(key) == before
+
+
+async def test_a_label_is_given_and_taken_and_the_connector_not_touched(
+    cli: Any, people: People, key: KeyId
+) -> None:
+    before = await people.sealed(key)
+    await cli("keys", "relabel", str(key), "desk 2")
+    assert (await people.sealed(key)).label == "desk 2"
+    await cli("keys", "relabel", str(key))
+    assert await people.sealed(key) == before
+    bad = await cli("keys", "relabel", str(key), "a;b")
+    assert bad.exit_code == Code.USAGE

@@ -17,8 +17,8 @@ from reconciler.routes import MAIN
 pytestmark = pytest.mark.anyio
 ACME = "client_acme_capital"
 TABLES = (
-    *("accounts", "attempts", "bridges", "connectors", "keyring", "leases", "routes"),
-    *("wishes",),
+    *("accounts", "attempts", "bridges", "connectors", "keyring", "leases", "pauses"),
+    *("routes", "wishes"),
 )
 
 

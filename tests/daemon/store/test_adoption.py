@@ -119,7 +119,7 @@ async def test_what_we_write_is_read_by_us_and_by_its_own_backend(
     people = People(found)
     client = await people.add_client("Birch", {"bridge_account": "birch"})
     added = await people.add_key(client, SealedEntry("okx", "k", "s", "p", is_testnet=True))
-    await people.rotate(KEY_ID, SealedEntry("binance", "k2", "s2"))
+    await people.replace(KEY_ID, SealedEntry("binance", "k2", "s2"))
     await people.set_active(OTHER_ID, active=False)
     assert await people.sealed(added) == SealedEntry("okx", "k", "s", "p", is_testnet=True)
     changed = await people.sealed(KEY_ID)
