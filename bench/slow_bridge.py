@@ -6,9 +6,11 @@ import json
 import sys
 from collections import Counter
 from typing import Any
+from uuid import uuid4
 
 from aiohttp import web
 
+BOOT_ID = uuid4().hex
 routes = web.RouteTableDef()
 LATENCY = web.AppKey("latency", float)
 CONNECTORS = web.AppKey("connectors", dict[tuple[str, str], str | None])
@@ -17,7 +19,7 @@ CALLS = web.AppKey("calls", Counter[str])
 
 @routes.get("/health")
 async def health(_: web.Request) -> web.Response:
-    return web.json_response({"status": "ok", "boot_id": "bench"})
+    return web.json_response({"status": "ok", "boot_id": BOOT_ID})
 
 
 @routes.get("/calls")
@@ -31,7 +33,7 @@ async def listing(request: web.Request) -> web.Response:
         {"account": account, "connector": connector, "fingerprint": fingerprint}
         for (account, connector), fingerprint in sorted(request.app[CONNECTORS].items())
     ]
-    return web.json_response({"boot_id": "bench", "connectors": rows})
+    return web.json_response({"boot_id": BOOT_ID, "connectors": rows})
 
 
 @routes.post("/accounts/create")
