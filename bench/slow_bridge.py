@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 from uuid import uuid4
 
+import uvloop
 from aiohttp import web
 
 BOOT_ID = uuid4().hex
@@ -86,4 +87,4 @@ if __name__ == "__main__":
     parser.add_argument("--uds", required=True)
     parser.add_argument("--latency", type=float, default=0.02, help="seconds per call")
     options = parser.parse_args()
-    asyncio.run(_serve(options.uds, options.latency))
+    uvloop.run(_serve(options.uds, options.latency))

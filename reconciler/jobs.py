@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from reconciler.desk import Desk
 from reconciler.model import Attempt, Credentials, Instant, Phase, Reason, Record, SealedKey, Slot
 from reconciler.records import Action, Outcome
+from reconciler.turns import in_turns
 from reconciler.verdicts import CredentialsTaken, Undecryptable, Verdict
 
 
@@ -44,7 +45,8 @@ class Preparer:
         """Return a job, or what to write instead of one, for each of *records*."""
         asked = [(r.slot, r.client_id) for r in records if action_of(r) is not Action.VERIFY]
         sealed: Mapping[Slot, SealedKey] = await self._ports.keys.read(asked) if asked else {}
-        return await self._intend([self._prepared(r, sealed.get(r.slot)) for r in records])
+        prepared = [self._prepared(r, sealed.get(r.slot)) async for r in in_turns(records)]
+        return await self._intend(prepared)
 
     def _prepared(self, record: Record, sealed: SealedKey | None) -> Job | Ended:
         match action_of(record):

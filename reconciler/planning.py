@@ -11,6 +11,7 @@ from reconciler.decide import decide
 from reconciler.desk import Desk
 from reconciler.model import Absence, Case, Instant, Observation, Phase, Record, Sight, Slot
 from reconciler.ports import Clients
+from reconciler.turns import in_turns
 from reconciler.verdicts import StoreError, Verdict
 
 log = structlog.get_logger()
@@ -47,14 +48,22 @@ class Planner:
         self._desk.moved.clear()
         seen = await self._observe() if clients is None else None
         survey = await self._ports.ledger.survey(self._bridge, seen, clients)
-        await self._write(self._planned(survey.cases, seen))
+        await self._plan(survey.cases, seen)
         if survey.unmanaged is not None:
             self._ports.meter.unmanaged(self._bridge, survey.unmanaged)
         if clients is None:
             self._set_next(survey.cases, seen)
         elif any(_to_go(case) for case in survey.cases):
             self._desk.lookout.within(self._ports.rules.second_look.total_seconds())
-        self._desk.work.ring()
+
+    async def _plan(self, cases: Sequence[Case], seen: Observation | None) -> None:
+        """Write down what is to be done, in batches, so that work begins with the first of them."""
+        steps, size = Counter[str](), self._ports.rules.batch
+        for start in range(0, len(cases), size):
+            await self._write(await self._planned(cases[start : start + size], seen, steps))
+            self._desk.work.ring()
+        if steps:
+            log.info("planned", bridge=self._bridge, **steps)
 
     async def _observe(self) -> Observation | None:
         breaker = self._desk.breaker
@@ -82,18 +91,18 @@ class Planner:
         await self._ports.ledger.report(self._desk.lease, up=up, reason=reason, now=now)
         self._reported = (up, reason)
 
-    def _planned(self, cases: Sequence[Case], seen: Observation | None) -> list[Record]:
-        scribe = self._desk.scribe()
-        records, steps = [], Counter[str]()
-        for case in cases:
+    async def _planned(
+        self, cases: Sequence[Case], seen: Observation | None, steps: Counter[str]
+    ) -> list[Record]:
+        """Return what to write down; count the *steps*."""
+        scribe, records = self._desk.scribe(), []
+        async for case in in_turns(cases):
             step = decide(case.want, case.record, self._sight(case, seen), scribe.now)
             if step is not None:
                 steps[type(step).__name__.lower()] += 1
                 records.append(scribe.planned(case.slot, case.record, step))
             elif case.want is None:  # its key goes while it is attempted: then it is to go too
                 self._desk.defers(case.slot, None)
-        if steps:
-            log.info("planned", bridge=self._bridge, **steps)
         return records
 
     def _sight(self, case: Case, seen: Observation | None) -> Sight:

@@ -14,12 +14,15 @@ from reconciler.desk import Desk
 from reconciler.jobs import Ended, Job, Preparer
 from reconciler.model import Phase, Record, Slot
 from reconciler.pacing import Holdoffs
+from reconciler.turns import in_turns
 from reconciler.verdicts import StoreError
 
 log = structlog.get_logger()
 
 _STORE_AWAY = 1.0
 """Seconds until the database is tried again."""
+_GATHER = 0.005
+"""Seconds in which outcomes gather before they are written, while more are on their way."""
 _LONGEST_NAP = 60.0
 """Seconds after which due times are read again though nothing rang: a wall clock may jump."""
 
@@ -27,8 +30,8 @@ _LONGEST_NAP = 60.0
 class Worker:
     """Attempts what is due for as long as the lease lasts.
 
-    It prepares half as many jobs more than may be tried at once, so that the bridge never waits
-    for the database; of the prepared ones the most urgent goes first.
+    It prepares twice as many jobs as may be tried at once, so that the bridge never waits for the
+    database; of the prepared ones the most urgent goes first.
     """
 
     def __init__(self, desk: Desk) -> None:
@@ -80,8 +83,10 @@ class Worker:
     def _room(self) -> int:
         """How many more to prepare; none before it is worth a round to the database."""
         limit = self._limit()
-        room = limit + limit // 2 - self._trying - len(self._ready)
-        return room if room > limit // 4 else 0
+        if not self._trying:  # the first ones start before more are prepared
+            return limit - len(self._ready)
+        room = 2 * limit - self._trying - len(self._ready)
+        return room if room > limit // 2 else 0
 
     async def _begin(self) -> bool:
         """Make jobs of what is due, as far as there is room; tell whether there was any."""
@@ -149,6 +154,8 @@ class Worker:
 
     async def _write_outcomes(self) -> None:
         async for first in self._to_write:
+            if self._trying:
+                await anyio.sleep(_GATHER)
             waiting = self._to_write.statistics().current_buffer_used
             rest = min(waiting, self._ports.rules.batch - 1)
             await self._settle([first, *(self._to_write.receive_nowait() for _ in range(rest))])
@@ -164,10 +171,10 @@ class Worker:
             except StoreError as error:
                 log.warning("outcomes_wait", count=len(batch), reason=str(error))
                 await anyio.sleep(_STORE_AWAY)
-        self._hand_back(batch)
+        await self._hand_back(batch)
 
-    def _hand_back(self, batch: Iterable[Ended]) -> None:
-        for ended in batch:
+    async def _hand_back(self, batch: Iterable[Ended]) -> None:
+        async for ended in in_turns(batch):
             self._undated.discard(ended.record.slot)
             self._desk.done_with(ended.record.slot, moved=ended.moved)
             self._tell_convergence(ended)

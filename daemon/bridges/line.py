@@ -105,15 +105,17 @@ class Line:
     ) -> None:
         self._transport, self._connect = transport, connect
         self._url = lru_cache(64)(base.join)  # parsing costs as much as a tenth of the call
-        self._headers = {
+        headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",  # unpacking costs more than a LAN saves
             "User-Agent": "bridgetender",
         }
         self.secrets: tuple[str, ...] = ()
         if token:
-            self._headers["Authorization"] = f"Bearer {token}"
+            headers["Authorization"] = f"Bearer {token}"
             self.secrets = (token,)
+        self._headers = _ascii(headers)
+        self._headers_of_json = _ascii(headers | {"Content-Type": "application/json"})
 
     async def ask(
         self,
@@ -134,11 +136,12 @@ class Line:
             method,
             self._url(path),
             params=query,
-            headers={**self._headers, **_typed(body), **(headers or {})},
+            headers=self._headers if body is None else self._headers_of_json,
             content=None if body is None else msgspec.json.encode(body),
             extensions={"timeout": self._timeout(seconds)},
         )
-        request.headers.encoding = "ascii"  # or httpx finds it out anew for each header
+        if headers:
+            request.headers.update(headers)
         with translated(Wording(seconds, self.secrets)), anyio.fail_after(seconds):
             return await self._send(request, largest)
 
@@ -155,18 +158,27 @@ class Line:
         return {"connect": connect, "pool": connect, "read": seconds, "write": seconds}
 
 
-def _typed(body: Any) -> dict[str, str]:
-    return {} if body is None else {"Content-Type": "application/json"}
+def _ascii(headers: Mapping[str, str]) -> httpx.Headers:
+    """Return headers whose encoding httpx need not find out anew for each request."""
+    return httpx.Headers(headers, encoding="ascii")
 
 
 async def _bounded(response: httpx.Response, largest: int) -> bytes:
     chunks, size = [], 0
-    async for chunk in response.aiter_bytes():
+    async for chunk in _stream(response):
         size += len(chunk)
         if size > largest:
             raise Unclear(f"the bridge's answer is larger than {largest // MIB} MiB")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _stream(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Return the body as it came, unless somebody packed it unasked: unpacking takes its time."""
+    packed = "content-encoding" in response.headers
+    if packed or not isinstance(response.stream, httpx.AsyncByteStream):
+        return response.aiter_bytes()
+    return aiter(response.stream)
 
 
 @asynccontextmanager
