@@ -1,6 +1,7 @@
 """What planning and work share while one lease lasts, so that neither writes over the other."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -8,7 +9,7 @@ import anyio
 from reconciler.backoff import Draw
 from reconciler.bell import Bell
 from reconciler.lookout import Lookout
-from reconciler.model import Lease, Record, Slot
+from reconciler.model import Lease, Record, Slot, Urgency
 from reconciler.pacing import Breaker
 from reconciler.ports import Bridge, Clients, Clock, Keys, Leases, Ledger, Meter, Vault
 from reconciler.records import Scribe
@@ -30,12 +31,19 @@ class Ports:
     rules: Rules
 
 
+@dataclass(slots=True, eq=False)
+class Pass:
+    """One that is under way, and the slots that *moved* since it began."""
+
+    moved: set[Slot] = field(default_factory=set)
+
+
 @dataclass(slots=True)
 class Desk:
-    """*busy* slots are being attempted; *moved* ones were, since the pass under way began.
+    """*busy* slots are being attempted.
 
-    A pass speaks about neither: what it read of them may be outdated. *lock* is held wherever
-    records are read to be written back.
+    A pass speaks neither of them nor of those that moved since it began: what it read of them may
+    be outdated. *lock* is held wherever records are read to be written back.
     """
 
     ports: Ports
@@ -50,26 +58,58 @@ class Desk:
     work: Bell = field(default_factory=Bell)
     idle: Bell = field(default_factory=Bell)
     busy: set[Slot] = field(default_factory=set)
-    moved: set[Slot] = field(default_factory=set)
+    fresh: dict[Slot, Record] = field(default_factory=dict)
+    """Records of the most urgent class that were just written, so that nobody asks for them."""
+    _passes: list[Pass] = field(default_factory=list)
     _again: dict[Slot, Clients] = field(default_factory=dict)
 
     def scribe(self) -> Scribe:
         ports = self.ports
         return Scribe(ports.clock.now(), ports.draw, ports.rules)
 
-    def free(self, records: Iterable[Record]) -> list[Record]:
-        """Return the records that a pass may write; it looks at the others again afterwards."""
-        return [r for r in records if not self.defers(r.slot, frozenset({r.client_id}))]
+    @contextmanager
+    def passing(self) -> Iterator[Pass]:
+        """Yield a pass that hears which slots move while it is under way."""
+        one = Pass()
+        self._passes.append(one)
+        try:
+            yield one
+        finally:
+            self._passes.remove(one)
 
-    def defers(self, slot: Slot, clients: Clients) -> bool:
+    def free(self, records: Iterable[Record], one: Pass) -> list[Record]:
+        """Return the records that a pass may write; it looks at the others again afterwards."""
+        return [r for r in records if not self.defers(r.slot, frozenset({r.client_id}), one)]
+
+    def defers(self, slot: Slot, clients: Clients, one: Pass) -> bool:
         """Tell whether a pass must leave *slot* alone; it then looks at *clients* afterwards."""
         if slot in self.busy:
             self.afterwards(slot, clients)
-        elif slot in self.moved:
+        elif slot in one.moved:
             self.lookout.look(clients)
         else:
             return False
         return True
+
+    def written(self, records: Sequence[Record], by: Pass) -> None:
+        """Hand what is due now to the worker, and let every other pass know what moved."""
+        now = self.ports.clock.now()
+        for record in records:
+            self.fresh.pop(record.slot, None)
+            if record.urgency is Urgency.NOW and record.due_at and record.due_at <= now:
+                self.fresh[record.slot] = record
+            self._move(record.slot, by)
+
+    def take_fresh(self, limit: int, spared: Collection[str]) -> list[Record]:
+        """Return what was handed, *spared* exchanges aside; the rest is found as due."""
+        records = [r for r in self.fresh.values() if r.exchange not in spared]
+        self.fresh.clear()
+        return records[:limit]
+
+    def _move(self, slot: Slot, by: Pass | None = None) -> None:
+        for one in self._passes:
+            if one is not by:
+                one.moved.add(slot)
 
     def afterwards(self, slot: Slot, clients: Clients) -> None:
         """Look at *clients*' slots once this one is handed back; None means everybody's."""
@@ -80,7 +120,7 @@ class Desk:
         """Hand a slot back: its outcome is written."""
         self.busy.discard(slot)
         if moved:
-            self.moved.add(slot)
+            self._move(slot)
         if slot in self._again:
             self.lookout.look(self._again.pop(slot))
         self.work.ring()

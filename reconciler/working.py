@@ -109,6 +109,8 @@ class Worker:
         """Ask for those, too, that are being attempted and have no intent, so are due as before."""
         now, busy = self._ports.clock.now(), self._desk.busy
         spared = self._holdoffs.held(now)
+        if fresh := self._desk.take_fresh(room, spared):
+            return fresh
         bridge, limit = self._desk.lease.bridge, room + len(self._undated)
         records = await self._ports.ledger.due(bridge, now, limit, spared)
         return [record for record in records if record.slot not in busy][:room]

@@ -1,7 +1,5 @@
 """The daemon on a PostgreSQL of our own that dies, runs out of disk, or is an old backup."""
 
-
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path

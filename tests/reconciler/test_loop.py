@@ -10,8 +10,20 @@ from reconciler.attempting import Attempter
 from reconciler.desk import Desk
 from reconciler.jobs import Job
 from reconciler.lookout import Lookout
-from reconciler.model import KeyId, Lease, Phase, Reason, Record, Slot, Verified
+from reconciler.model import (
+    BridgeName,
+    KeyId,
+    Lease,
+    Observation,
+    Phase,
+    Reason,
+    Record,
+    Slot,
+    Survey,
+    Verified,
+)
 from reconciler.pacing import Breaker, Holdoffs
+from reconciler.ports import Clients
 from reconciler.records import Action
 from reconciler.rules import Rules
 from reconciler.verdicts import LeaseLost, Refused, Throttled, Unavailable, Unclear
@@ -44,6 +56,33 @@ async def many(house: House, count: int, name: str = "c") -> None:
     for number in range(count):
         client = await house.world.add_client(f"{name}{number}")
         await house.world.add_key(client, "binance")
+
+
+async def test_a_new_key_does_not_wait_for_a_long_look_at_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    survey = house.store.ledger.survey
+
+    async def slow(bridge: BridgeName, seen: Observation | None, clients: Clients) -> Survey:
+        found = await survey(bridge, seen, clients)
+        if clients is None:
+            await anyio.sleep(100)
+        return found
+
+    async with house.running():
+        await acme(house)
+        await house.at_rest()
+        monkeypatch.setattr(house.store.ledger, "survey", slow)
+        house.loop.look(None)
+        await anyio.sleep(1)
+        client = await house.world.add_client("Blue")
+        await house.world.add_key(client, "okx")
+        house.loop.look(frozenset({client}))
+        await house.at_rest(within=1)
+        await anyio.sleep(HOUR)
+
+    assert house.bridge.changes() == 2
 
 
 # -- convergence -------------------------------------------------------------------------------
