@@ -1,6 +1,6 @@
 """What planning and work share while one lease lasts, so that neither writes over the other."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ import anyio
 from reconciler.backoff import Draw
 from reconciler.bell import Bell
 from reconciler.lookout import Lookout
-from reconciler.model import Lease, Record, Slot, Urgency
+from reconciler.model import Instant, Lease, Phase, Reason, Record, Slot, Urgency
 from reconciler.pacing import Breaker
 from reconciler.ports import Bridge, Clients, Clock, Keys, Leases, Ledger, Meter, Vault
 from reconciler.records import Scribe
@@ -59,7 +59,9 @@ class Desk:
     idle: Bell = field(default_factory=Bell)
     busy: set[Slot] = field(default_factory=set)
     fresh: dict[Slot, Record] = field(default_factory=dict)
-    """Records of the most urgent class that were just written, so that nobody asks for them."""
+    """Planned, most urgent and not written yet: the worker is about to write their intents."""
+    room: Callable[[], int] = lambda: 0
+    """How many more the worker would take now."""
     _passes: list[Pass] = field(default_factory=list)
     _again: dict[Slot, Clients] = field(default_factory=dict)
 
@@ -91,20 +93,32 @@ class Desk:
             return False
         return True
 
-    def written(self, records: Sequence[Record], by: Pass) -> None:
-        """Hand what is due now to the worker, and let every other pass know what moved."""
-        now = self.ports.clock.now()
-        for record in records:
-            self.fresh.pop(record.slot, None)
-            if record.urgency is Urgency.NOW and record.due_at and record.due_at <= now:
-                self.fresh[record.slot] = record
-            self._move(record.slot, by)
+    def hand(self, records: Sequence[Record], by: Pass) -> list[Record]:
+        """Hand the worker what it has room for now; return the rest, which is to be written.
 
-    def take_fresh(self, limit: int, spared: Collection[str]) -> list[Record]:
-        """Return what was handed, *spared* exchanges aside; the rest is found as due."""
-        records = [r for r in self.fresh.values() if r.exchange not in spared]
+        What is handed is written first with its intent. Every other pass hears of all of it.
+        """
+        now, rest = self.ports.clock.now(), []
+        for record in records:
+            self._move(record.slot, by)
+            if self._is_fresh(record, now) and len(self.fresh) < self.room():
+                self.fresh[record.slot] = record
+            else:
+                self.fresh.pop(record.slot, None)
+                rest.append(record)
+        return rest
+
+    def take_fresh(self) -> list[Record]:
+        records = list(self.fresh.values())
         self.fresh.clear()
-        return records[:limit]
+        return records
+
+    @staticmethod
+    def _is_fresh(record: Record, now: Instant) -> bool:
+        """A wish is granted where the plan is written down, so that is never skipped."""
+        due = record.due_at is not None and record.due_at <= now
+        most_urgent = record.phase is Phase.PENDING and record.urgency is Urgency.NOW
+        return due and most_urgent and record.reason is not Reason.REINITIALIZE
 
     def _move(self, slot: Slot, by: Pass | None = None) -> None:
         for one in self._passes:

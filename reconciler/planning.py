@@ -132,9 +132,9 @@ class Planner:
     async def _write(self, records: list[Record], one: Pass) -> None:
         if records:
             async with self._desk.lock:
-                if free := self._desk.free(records, one):
-                    await self._ports.ledger.plan(self._desk.lease, free)
-                    self._desk.written(free, one)
+                rest = self._desk.hand(self._desk.free(records, one), one)
+                if rest:
+                    await self._ports.ledger.plan(self._desk.lease, rest)
 
     def _set_next(self, cases: Sequence[Case], seen: Observation | None) -> None:
         """Keep what the next listing is held against, and say when to ask for it."""
