@@ -617,7 +617,8 @@ async def test_a_new_key_whose_intent_could_not_be_written_is_planned_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     house = House()
-    intend, failed = house.store.ledger.intend, []
+    intend = house.store.ledger.intend
+    failed: list[Lease] = []
 
     async def fail_once(lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
         if not failed:
