@@ -1,32 +1,49 @@
-"""Settings from the environment -> one daemon that runs until it is told to stop."""
+"""Settings -> one daemon that runs until it is told to stop."""
 
 import os
 import sys
 from collections.abc import Iterator
 
 import anyio
+import structlog
 
 from daemon import logs, supervise
-from daemon.bridges.line import BadBridgeUrl
-from daemon.settings import BadSettings, from_environment
+from daemon.embedded.errors import EmbeddedError
+from daemon.embedded.supplies import supplied
+from daemon.settings import BadSettings, Settings, read, unknown
 from daemon.web.server import AddressInUse
 from reconciler.verdicts import StoreError
 
 BAD_SETTINGS = 2
 """The exit code for settings that cannot work."""
 
+INTERRUPTED = 130
+
+log = structlog.get_logger()
+
 
 def main() -> int:
     mistakes: list[BaseException] = []
+    interrupted = False
     try:
-        settings = from_environment(os.environ)
+        settings = read(os.environ, Settings)
         logs.configure(json=settings.log_json, level=settings.log_level)
-        anyio.run(supervise.run, settings, backend_options={"use_uvloop": True})
-    except* (BadSettings, BadBridgeUrl, AddressInUse, StoreError) as group:
+        for name in unknown(os.environ):
+            log.warning("unknown_setting", name=name)
+        anyio.run(_run, settings, backend_options={"use_uvloop": True})
+    except* (BadSettings, AddressInUse, StoreError, EmbeddedError) as group:
         mistakes = list(_leaves(group))
+    except* KeyboardInterrupt:
+        interrupted = True  # before anybody listened to signals
     for mistake in mistakes:
-        sys.stderr.write(f"bridgetender: {mistake}\n")
-    return BAD_SETTINGS if mistakes else 0
+        for line in str(mistake).splitlines():
+            sys.stderr.write(f"bridgetender: {line}\n")
+    return BAD_SETTINGS if mistakes else INTERRUPTED if interrupted else 0
+
+
+async def _run(settings: Settings) -> None:
+    async with supplied(settings) as means:
+        await supervise.run(means.settings, lambda: means.fill(read(os.environ, Settings)))
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

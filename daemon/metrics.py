@@ -1,6 +1,7 @@
 """Every Prometheus series, in one list."""
 
 from importlib.metadata import version
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -9,9 +10,12 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
 )
+from prometheus_client.metrics import MetricWrapperBase
 
 from daemon.exchanges import KNOWN
 from reconciler.model import Phase, Reason
+
+M = TypeVar("M", bound=MetricWrapperBase)
 
 VERDICTS = (
     *("done", "unavailable", "exchange_away", "throttled", "refused", "unsupported"),
@@ -38,15 +42,23 @@ class Metrics:
         disable_created_metrics()  # a second series for each, of which nobody asks
         self.registry = registry = CollectorRegistry()
 
+        self._of_bridges: list[MetricWrapperBase] = []
+
         def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"{_PREFIX}_{name}", text, labels, registry=registry)
+            return noted(Counter(f"{_PREFIX}_{name}", text, labels, registry=registry), labels)
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"{_PREFIX}_{name}", text, labels, registry=registry)
+            return noted(Gauge(f"{_PREFIX}_{name}", text, labels, registry=registry), labels)
 
         def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             name = f"{_PREFIX}_{name}"
-            return Histogram(name, text, labels, registry=registry, buckets=buckets)
+            made = Histogram(name, text, labels, registry=registry, buckets=buckets)
+            return noted(made, labels)
+
+        def noted(metric: M, labels: tuple[str, ...]) -> M:
+            if "bridge" in labels:
+                self._of_bridges.append(metric)
+            return metric
 
         self.init_attempts = counter(
             "init_attempts", "Tries to initialize a connector.", "bridge", "exchange", "verdict"
@@ -87,6 +99,7 @@ class Metrics:
         self.listen_connected = gauge("listen_connected", "1 if the database's hints are heard.")
         self.db_pool_size = gauge("db_pool_connections", "Open connections to PostgreSQL.")
         self.db_pool_used = gauge("db_pool_connections_in_use", "Of them, in use.")
+        self.zero_keys()
         build = gauge("build_info", "This version.", "version")
         build.labels(version("bridgetender")).set(1)
 
@@ -108,8 +121,6 @@ class Metrics:
             each.labels(bridge)
         self.lease_takeovers.labels(bridge)
         self.pass_duration.labels(bridge)
-        for active in ("true", "false"):
-            self.keys.labels(active)
         self.start_exchange(bridge, "other")
 
     def zero(self, bridge: str) -> None:
@@ -122,9 +133,17 @@ class Metrics:
             each.labels(bridge).set(0)
         for each in (self.queue_due, self.queue_oldest_due):
             each.labels(bridge).set(0)
+
+    def zero_keys(self) -> None:
+        """Take back the gauges of all keys, which the default bridge's holder exports."""
         for active in ("true", "false"):
             self.keys.labels(active).set(0)
         self.null_updated_at.set(0)
+
+    def drop(self, bridge: str) -> None:
+        """Let every series of *bridge* vanish."""
+        for metric in self._of_bridges:
+            metric.remove_by_labels({"bridge": bridge})
 
     def start_exchange(self, bridge: str, exchange: str) -> None:
         """Let every verdict of *exchange* start at 0, so that a first one counts in a rate."""

@@ -1,21 +1,28 @@
-"""Environment and files -> one frozen object, once; every mistake is named, all together."""
+"""Every setting there is -> one frozen object, once; every mistake is named, all together."""
 
-import logging
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
-from daemon.logs import guard
-from daemon.vault import BadEncryptionKey, Keyring, parse_keys
+from daemon import values
+from daemon.bridges.address import BadBridgeUrl, address
+from daemon.sources import CONFIG, Found, Source, Sources
+from daemon.values import Reader, of_text
+from daemon.vault import Keyring
 from reconciler.model import BridgeName, Secret
+from reconciler.routes import MAIN, Routes
+from reconciler.rules import Rules
+from reconciler.slots import canonical
 
 T = TypeVar("T")
-MAIN = BridgeName("main")
-"""The one bridge, until several can be configured."""
+EMBEDDED = Secret("embedded")
+"""The database URL of who has none: a PostgreSQL of our own below the state directory."""
+OURS = "ours"
+"""The bridge URL of who has none: our own Trading Bridge, started by the daemon."""
 
 
 class BadSettings(ValueError):
@@ -23,155 +30,307 @@ class BadSettings(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeSettings:
+    """How one bridge is reached, and which keys go there. Secrets do not print."""
+
+    name: BridgeName
+    url: str = OURS
+    token: Secret | None = None
+    user: str | None = None
+    password: Secret | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    proxy: Secret | None = None
+    plain_http: bool = False
+    concurrency: int | None = None
+    default: bool = False
+    exchanges: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+
+    @property
+    def catches_all(self) -> bool:
+        return not self.exchanges and not self.clients
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What one daemon needs to know. Secrets do not print."""
 
-    database_url: Secret
-    keyring: Keyring = field(repr=False)
-    bridge_url: str
-    bridge_token: Secret | None = None
-    bridge: BridgeName = MAIN
+    database_url: Secret = EMBEDDED
+    listen_url: Secret | None = None
+    keyring: Keyring | None = field(default=None, repr=False)
+    """None: the one that the state directory keeps."""
+    bridges: tuple[BridgeSettings, ...] = (BridgeSettings(MAIN),)
+    state_dir: Path | None = None
     health_host: str = "127.0.0.1"
     health_port: int = 9464
-    concurrency: int = 32
     log_json: bool = True
     log_level: str = "INFO"
     history_days: int = 30
+    rules: Rules = field(default_factory=Rules)
 
+    @property
+    def routes(self) -> Routes:
+        return _routes(self.bridges)
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the settings; NAME_FILE names a file that holds NAME. Raises BadSettings."""
-    return read(environment, Settings)
+    def rules_of(self, bridge: BridgeSettings) -> Rules:
+        """Return the numbers of the engine for one bridge."""
+        if bridge.concurrency is None:
+            return self.rules
+        return replace(self.rules, concurrency=bridge.concurrency)
 
 
 def read(environment: Mapping[str, str], kind: type[T]) -> T:
     """Return *kind*, a dataclass with some of the fields of `Settings`. Raises BadSettings."""
-    found: dict[str, Any] = {}
+    try:
+        sources = Sources.of(environment)
+    except ValueError as error:
+        raise BadSettings(str(error)) from None
     mistakes: list[str] = []
-    for wanted in fields(kind):  # type: ignore[arg-type]  # every caller's is a dataclass
-        if (setting := _SETTINGS.get(wanted.name)) is None:
-            continue
-        try:
-            found |= _taken(environment, wanted.name, setting, needed=wanted.default is MISSING)
-        except ValueError as error:
-            mistakes.append(str(error))
+    wanted = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]  # a dataclass
+    needed = [name for name, each in wanted.items() if each.default is MISSING]
+    found = _taken(sources.top, _SETTINGS, wanted.keys() & _SETTINGS.keys(), needed, mistakes)
+    if "rules" in wanted:
+        found["rules"] = _rules(sources.top, mistakes)
+    if "bridges" in wanted:
+        found["bridges"] = _bridges(sources, mistakes)
+    if "keyring" in wanted and not found.get("keyring") and "database_url" in found:
+        mistakes += _without_keyring(sources.top, mistakes)
+    mistakes += [
+        f"{place}: there is no such setting{_near(place, _KNOWN)}"
+        for place in sources.top.unknown(_KNOWN)
+    ]
     if mistakes:
         raise BadSettings("\n".join(mistakes))
     return kind(**found)
 
 
+def is_set(environment: Mapping[str, str], name: str) -> bool:
+    """Tell whether *name*, such as "database_url", is set anywhere. Raises BadSettings."""
+    try:
+        return Sources.of(environment).top.find(name) is not None
+    except ValueError as error:
+        raise BadSettings(str(error)) from None
+
+
+def _without_keyring(source: Source, mistakes: Sequence[str]) -> Iterator[str]:
+    """A database of our own comes with a keyring; somebody else's does not."""
+    place = source.missing("encryption_key")
+    if not any("ENCRYPTION_KEY" in mistake for mistake in mistakes):
+        yield f"{place} is empty or not set: {_SETTINGS['keyring'].example}"
+
+
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables that look like ours and set nothing, each with what may be meant.
+
+    Those that Kubernetes makes for a Service of our name are none of them.
+    """
+    known = {CONFIG, *_OTHERS, *(f"BRIDGETENDER_{name.upper()}" for name in _KNOWN)}
+    known |= {f"TRADING_BRIDGE_{name.upper()}" for name in _BRIDGE_SETTINGS}
+    ours = [name for name in environment if name.startswith(("BRIDGETENDER_", "TRADING_BRIDGE_"))]
+    return [
+        f"{name}{_near(name, known)}"
+        for name in sorted(ours)
+        if name.removesuffix("_FILE") not in known and name not in known
+        if not environment[name].startswith("tcp://") and "_SERVICE_" not in name
+    ]
+
+
+_OTHERS = ("BRIDGETENDER_DEBUG", "BRIDGETENDER_POSTGRES_BIN", "BRIDGETENDER_SKIPS_FORBIDDEN")
+
+
+def _near(place: str, known: Sequence[str] | set[str]) -> str:
+    near = get_close_matches(place.rsplit(" ", 1)[-1], known, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+# -- taking ----------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """Where a setting is found, what reads it, and an example for where it is missing."""
+    """What a setting is called, what reads it, and an example for where it is missing."""
 
     name: str
-    read: Callable[[str], object]
+    read: Reader
     example: str = ""
 
 
 def _taken(
-    environment: Mapping[str, str], field: str, setting: _Setting, *, needed: bool
-) -> dict[str, object]:
-    place, text = _text(environment, setting.name)
-    if not text:
-        if needed:
-            raise ValueError(f"{place} is empty or not set: {setting.example}")
-        return {}
+    source: Source,
+    settings: Mapping[str, _Setting],
+    wanted: Sequence[str] | set[str],
+    needed: Sequence[str],
+    mistakes: list[str],
+) -> dict[str, Any]:
+    """Return what *source* says of the *wanted* fields; put what is wrong into *mistakes*."""
+    taken: dict[str, Any] = {}
+    for name, setting in settings.items():
+        if name not in wanted:
+            continue
+        try:
+            found = source.find(setting.name)
+            if found and found.said:
+                taken[name] = _value(found, setting)
+            elif name in needed or found:
+                place = found.place if found else source.missing(setting.name)
+                mistakes.append(f"{place} is empty or not set: {setting.example}")
+        except ValueError as error:
+            mistakes.append(str(error))
+    return taken
+
+
+def _value(found: Found, setting: _Setting) -> object:
     try:
-        return {field: setting.read(text)}
+        return setting.read(found.said)
     except ValueError as error:
-        why = str(error).removeprefix(f"{setting.name} ").removeprefix(f"{setting.name}: ")
-        raise ValueError(f"{place}: {why}") from None
+        name = setting.name.upper()
+        why = str(error).removeprefix(f"{name} ").removeprefix(f"{name}: ")
+        raise ValueError(f"{found.place}: {why}") from None
 
 
-def _text(environment: Mapping[str, str], name: str) -> tuple[str, str]:
-    """Return the place of a setting, for people, and its text."""
-    path = environment.get(f"{name}_FILE")
-    if path is None:
-        text = environment.get(name, "").strip()
-        return (name if text else f"{name} (or {name}_FILE)"), text
+def _rules(source: Source, mistakes: list[str]) -> Rules:
+    taken = _taken(source, _RULES, set(_RULES), (), mistakes)
+    rules = replace(Rules(), **taken)
+    if rules.lease < 2 * rules.renew:
+        mistakes.append(
+            f"{source.place('lease_seconds')}: {rules.lease.total_seconds():g} s is less than"
+            f" twice renew_seconds ({rules.renew.total_seconds():g} s): one late renewal loses it"
+        )
+    return rules
+
+
+def _bridges(sources: Sources, mistakes: list[str]) -> tuple[BridgeSettings, ...]:
+    bridges = tuple(_bridge(name, source, mistakes) for name, source in sources.bridges.items())
+    ours = [name for name in sources.top.environment if name.startswith("TRADING_BRIDGE_")]
+    if ours and MAIN not in sources.bridges:
+        mistakes.append(
+            f"{ours[0]}: is about the bridge 'main', and {sources.config} names others: say all of"
+            " it there"
+        )
+    mistakes += _wrong_routes(bridges)
+    return bridges
+
+
+def _bridge(name: str, source: Source, mistakes: list[str]) -> BridgeSettings:
+    taken = _taken(source, _BRIDGE_SETTINGS, set(_BRIDGE_SETTINGS), (), mistakes)
+    mistakes += [
+        f"{place}: there is no such setting{_near(place, [*_BRIDGE_SETTINGS])}"
+        for place in source.unknown([*_BRIDGE_SETTINGS])
+    ]
+    bridge = BridgeSettings(BridgeName(name), **taken)
+    mistakes += [f"{source.place(name)}: {why}" for name, why in _wrong(bridge)]
+    return bridge
+
+
+def _wrong(bridge: BridgeSettings) -> Iterator[tuple[str, str]]:
+    """Yield what does not go together, with the field it is about."""
     try:
-        return f"{name}_FILE ({path})", Path(path).read_text().strip()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is not a text file"
-        raise ValueError(f"{name}_FILE: {path!r} cannot be read: {why}") from None
+        if bridge.url != OURS:
+            address(bridge.url, plain_http=bridge.plain_http)
+    except BadBridgeUrl as error:
+        yield "url", str(error)
+    if not bridge.name.replace("-", "").replace("_", "").isalnum() or len(bridge.name) > 63:
+        yield "url", "a bridge's name has letters, digits, - and _ only, at most 63 of them"
+    if bridge.token and (bridge.user or bridge.password):
+        yield "token", "say either a token or user and password"
+    if (bridge.user is None) != (bridge.password is None):
+        yield "user", "user and password are set together"
+    if bridge.key_file and not bridge.cert_file:
+        yield "cert_file", "is missing beside key_file"
 
 
-def _keyring(text: str) -> Keyring:
-    keys = parse_keys(text)
-    for key in keys:
-        guard(key.reveal())
-    return Keyring(keys)
+# -- which key goes where --------------------------------------------------------------------
 
 
-def _token(text: str) -> Secret:
-    guard(text)
-    return Secret(text)
+def _routes(bridges: Sequence[BridgeSettings]) -> Routes:
+    """Return the routes of *bridges* that go together; see `_wrong_routes`."""
+    return Routes(
+        _defaults(bridges)[0],
+        {client.lower(): bridge.name for bridge in bridges for client in bridge.clients},
+        {canonical(name): bridge.name for bridge in bridges for name in bridge.exchanges},
+    )
 
 
-def _database(text: str) -> Secret:
-    match = _PASSWORD.search(text)
-    if match:
-        guard(match[1])
-        guard(unquote(match[1]))
-    return Secret(text)
+def _defaults(bridges: Sequence[BridgeSettings]) -> list[BridgeName]:
+    """Return who may be the default: who says so, else who has no rule, else the only one."""
+    said = [bridge.name for bridge in bridges if bridge.default]
+    free = [bridge.name for bridge in bridges if bridge.catches_all]
+    return said or free or [bridge.name for bridge in bridges if len(bridges) == 1]
 
 
-_PASSWORD = re.compile(r"://[^:/@]*:([^@]+)@")
+def _wrong_routes(bridges: Sequence[BridgeSettings]) -> Iterator[str]:
+    if len(_defaults(bridges)) != 1:
+        names = ", ".join(f"[bridges.{bridge.name}]" for bridge in bridges)
+        yield f"default: say 'default = true' in exactly one of {names}: it gets what no rule names"
+    for bridge in bridges:
+        if bridge.catches_all and bridge.name not in _defaults(bridges):
+            yield f"[bridges.{bridge.name}]: gets no keys: give it exchanges or clients"
+    exchanges = Counter(canonical(name) for bridge in bridges for name in bridge.exchanges)
+    clients = Counter(name.lower() for bridge in bridges for name in bridge.clients)
+    for kind, counted in (("exchanges", exchanges), ("clients", clients)):
+        twice = sorted(name for name, count in counted.items() if count > 1)
+        if twice:
+            yield f"{kind}: {', '.join(map(repr, twice))}: is named in more than one bridge"
 
 
-def port(text: str) -> int:
-    return _between(0, 65_535)(text)
-
-
-def _between(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise ValueError(f"is not a whole number from {low} to {high}")
-        return int(text)
-
-    return read
-
-
-def _is_json(text: str) -> bool:
-    if text not in ("json", "console"):
-        raise ValueError("is neither 'json' nor 'console'")
-    return text == "json"
-
-
-def _level(text: str) -> str:
-    if text.upper() not in logging.getLevelNamesMapping():
-        raise ValueError("is none of DEBUG, INFO, WARNING, ERROR")
-    return text.upper()
-
+# -- the settings ----------------------------------------------------------------------------
 
 _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
     {
         "database_url": _Setting(
-            "DATABASE_URL", _database, "postgresql://user:password@host:5432/database"
+            "database_url",
+            of_text(values.database),
+            "postgresql://user:password@host:5432/database",
         ),
+        "listen_url": _Setting("listen_url", of_text(values.database)),
         "keyring": _Setting(
-            "ENCRYPTION_KEY", _keyring, "a Fernet key, or several; see 'bridgetender new-key'"
+            "encryption_key",
+            of_text(values.keyring),
+            "a Fernet key, or several; see 'bridgetender new-key'",
         ),
-        "bridge_url": _Setting(
-            "TRADING_BRIDGE_URL", str, "https://host:port, http://127.0.0.1:port or unix:/path"
-        ),
-        "bridge_token": _Setting("TRADING_BRIDGE_TOKEN", _token),
-        "health_host": _Setting("BRIDGETENDER_HEALTH_HOST", str),
-        "health_port": _Setting("BRIDGETENDER_HEALTH_PORT", port),
-        "concurrency": _Setting("BRIDGETENDER_CONCURRENCY", _between(1, 1_000)),
-        "log_json": _Setting("BRIDGETENDER_LOG_FORMAT", _is_json),
-        "log_level": _Setting("BRIDGETENDER_LOG_LEVEL", _level),
-        "history_days": _Setting("BRIDGETENDER_HISTORY_DAYS", _between(1, 36_500)),
+        "state_dir": _Setting("state_dir", of_text(values.path)),
+        "health_host": _Setting("health_host", values.text),
+        "health_port": _Setting("health_port", of_text(values.port)),
+        "log_json": _Setting("log_format", of_text(values.is_json)),
+        "log_level": _Setting("log_level", of_text(values.level)),
+        "history_days": _Setting("history_days", of_text(values.whole(1, 36_500))),
     }
 )
-
-__all__ = [
-    "MAIN",
-    "BadEncryptionKey",
-    "BadSettings",
-    "Settings",
-    "from_environment",
-    "port",
-    "read",
-]
+_RULES: Mapping[str, _Setting] = MappingProxyType(
+    {"concurrency": _Setting("concurrency", of_text(values.whole(1, 1_000)))}
+    | {
+        name: _Setting(f"{name}_seconds", of_text(values.seconds(low, high)))
+        for name, low, high in (
+            ("resync", 1, 3_600),
+            ("pulse", 0.1, 3_600),
+            ("second_look", 0.1, 60),
+            ("lease", 1, 600),
+            ("renew", 0.1, 300),
+            ("verify_every", 10, 864_000),
+            ("verify_again", 1, 86_400),
+            ("recheck_refused", 60, 8_640_000),
+            ("recheck_unsupported", 60, 8_640_000),
+            ("grace", 0, 600),
+        )
+    }
+)
+_BRIDGE_SETTINGS: Mapping[str, _Setting] = MappingProxyType(
+    {
+        "url": _Setting("url", values.text, "https://host:port, http://127.0.0.1:port, unix:/path"),
+        "token": _Setting("token", of_text(values.secret)),
+        "user": _Setting("user", values.text),
+        "password": _Setting("password", of_text(values.secret)),
+        "ca_file": _Setting("ca_file", of_text(values.path)),
+        "cert_file": _Setting("cert_file", of_text(values.path)),
+        "key_file": _Setting("key_file", of_text(values.path)),
+        "proxy": _Setting("proxy", of_text(values.hidden_url)),
+        "plain_http": _Setting("plain_http", of_text(values.yes)),
+        "concurrency": _Setting("concurrency", of_text(values.whole(1, 1_000))),
+        "default": _Setting("default", of_text(values.yes)),
+        "exchanges": _Setting("exchanges", values.texts),
+        "clients": _Setting("clients", values.texts),
+    }
+)
+_KNOWN = [each.name for each in (*_SETTINGS.values(), *_RULES.values())]

@@ -9,17 +9,20 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from daemon.fleet import Fleet
+from daemon.notify import notify, reloading, watchdog_pause
+from daemon.reload import Reread, reload
 from daemon.settings import Settings
 from daemon.store import schema
-from daemon.store.census import take_census
+from daemon.store.census import count_keys, take_census
 from daemon.store.engine import dispose
 from daemon.store.listen import listen
+from daemon.store.routes import write_routes
 from daemon.store.status import Status
-from daemon.web.health import health_app
+from daemon.vault import FernetVault
+from daemon.web.health import alive, health_app
 from daemon.web.server import bind, serve, url_of
-from daemon.wiring import Parts, open_the_bridge, open_vault
-from reconciler.loop import Loop
-from reconciler.ports import Bridge, Vault
+from daemon.wiring import Parts, check_bridges, open_vault
 from reconciler.verdicts import StoreError, Undecryptable
 
 log = structlog.get_logger()
@@ -30,21 +33,23 @@ FORGET = 3_600.0
 """Seconds between two looks at the database, two censuses, two rounds of forgetting history."""
 
 
-async def run(settings: Settings) -> None:
-    """Run one daemon until SIGTERM or SIGINT.
+async def run(settings: Settings, reread: Reread | None = None) -> None:
+    """Run one daemon until SIGTERM or SIGINT; on SIGHUP read the settings anew by *reread*.
 
-    Raises AddressInUse, BadBridgeUrl or StoreError for settings that cannot work. What may come
-    back, database and bridge, is waited for instead, and health says so.
+    Raises AddressInUse, BadSettings or StoreError for settings that cannot work. What may come
+    back, database and bridges, is waited for instead, and health says so.
     """
+    check_bridges(settings)
     parts = Parts.of(settings)
     sock = bind(settings.health_host, settings.health_port, "BRIDGETENDER_HEALTH_PORT")
     try:
-        async with open_the_bridge(parts) as bridge, anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks:
             tasks.start_soon(serve, health_app(parts.vitals, parts.metrics.registry), sock)
             log.info("listening", health=url_of(sock))
             stop = anyio.Event()
             tasks.start_soon(_heed_signals, stop, parts)
-            tasks.start_soon(_live, parts, bridge, stop, tasks)
+            tasks.start_soon(_feed_watchdog, parts)
+            tasks.start_soon(_live, parts, reread, stop, tasks)
     finally:
         sock.close()
         await dispose(parts.engine)
@@ -56,28 +61,55 @@ async def _heed_signals(stop: anyio.Event, parts: Parts) -> None:
             if stop.is_set():
                 raise SystemExit(128 + number)  # a second one: at once
             log.info("stopping", signal=signal.Signals(number).name)
+            notify("STOPPING=1", "STATUS=Ending what is under way")
             parts.vitals.draining = True
             stop.set()
 
 
-async def _live(parts: Parts, bridge: Bridge, stop: anyio.Event, everything: TaskGroup) -> None:
-    """Start up, run the loop until *stop*, then end everything else."""
+async def _feed_watchdog(parts: Parts) -> None:
+    """Let systemd know of progress: a loop that no longer turns is to be killed."""
+    pause = watchdog_pause()
+    while pause is not None:
+        if not any(alive(parts.vitals, monotonic()).values()):
+            notify("WATCHDOG=1")
+        await anyio.sleep(pause)
+
+
+async def _live(
+    parts: Parts, reread: Reread | None, stop: anyio.Event, everything: TaskGroup
+) -> None:
+    """Start up, run the loops until *stop*, then end everything else."""
     vault = await _unless(stop, lambda: _ready_vault(parts))
     if vault is not None:
-        loop = Loop(parts.settings.bridge, parts.ports(bridge, vault))
+        fleet = Fleet(parts, vault)
         async with anyio.create_task_group() as helpers:
-            helpers.start_soon(_hear, parts, loop)
+            helpers.start_soon(_hear, parts, fleet)
             helpers.start_soon(_every, LOOK_AT_DATABASE, lambda: _look_at_database(parts))
             helpers.start_soon(_every, COUNT, lambda: _count(parts))
             helpers.start_soon(_every, FORGET, lambda: _forget(parts))
-            await loop.run(stop)
+            helpers.start_soon(_heed_reloads, parts, fleet, vault, reread)
+            notify("READY=1")
+            await fleet.run(stop)
             helpers.cancel_scope.cancel()
     log.info("stopped")
     everything.cancel_scope.cancel()
 
 
-async def _unless(stop: anyio.Event, act: Callable[[], Awaitable[Vault]]) -> Vault | None:
-    result: Vault | None = None
+async def _heed_reloads(
+    parts: Parts, fleet: Fleet, vault: FernetVault, reread: Reread | None
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            reloading()
+            if reread is not None:
+                await reload(parts, fleet, vault, reread)
+            notify("READY=1")
+
+
+async def _unless(
+    stop: anyio.Event, act: Callable[[], Awaitable[FernetVault]]
+) -> FernetVault | None:
+    result: FernetVault | None = None
     async with anyio.create_task_group() as tasks:
 
         async def give_up() -> None:
@@ -90,14 +122,15 @@ async def _unless(stop: anyio.Event, act: Callable[[], Awaitable[Vault]]) -> Vau
     return result
 
 
-async def _ready_vault(parts: Parts) -> Vault:
+async def _ready_vault(parts: Parts) -> FernetVault:
     """Wait until the database is there, new enough, and of our keyring."""
     while True:
         await _look_at_database(parts)
         vitals = parts.vitals
         if vitals.database is None and vitals.schema is None:
             try:
-                vault = await open_vault(parts.engine, parts.settings.keyring)
+                vault = await open_vault(parts.engine, parts.keyring)
+                await write_routes(parts.engine, parts.settings.routes)
             except Undecryptable:
                 vitals.keyring = "this ENCRYPTION_KEY is not the one this database was set up with"
             except StoreError as error:
@@ -107,6 +140,7 @@ async def _ready_vault(parts: Parts) -> Vault:
                 return vault
         reason = vitals.database or vitals.schema or vitals.keyring
         log.error("not_ready", reason=reason, retry_in_s=LOOK_AT_DATABASE)
+        notify(f"STATUS=Waiting: {reason}")
         await anyio.sleep(LOOK_AT_DATABASE)
 
 
@@ -125,28 +159,44 @@ async def _look_at_database(parts: Parts) -> None:
             if old
             else None
         )
-        await _hear_of_bridge(parts)
+        await _hear_of_bridges(parts)
     vitals.database_seen_at = monotonic()
 
 
-async def _hear_of_bridge(parts: Parts) -> None:
-    """A replica that does not hold the bridge knows of it by what the holder wrote down."""
+async def _hear_of_bridges(parts: Parts) -> None:
+    """A replica that does not hold a bridge knows of it by what the holder wrote down."""
     if parts.vitals.schema is not None:
         return
-    for seen in await Status(parts.engine, parts.settings.bridge).bridges():
-        if seen.bridge == parts.settings.bridge and seen.since is not None:
+    for seen in await Status(parts.engine).bridges():
+        known = seen.bridge in parts.vitals.bridges and seen.since is not None
+        if known and seen.holder is not None:  # what nobody looks after may be otherwise by now
             parts.watch.told(seen.bridge, up=seen.up, reason=seen.reason, since=seen.since)
 
 
-async def _hear(parts: Parts, loop: Loop) -> None:
-    await listen(parts.engine, loop.look, parts.metrics.listen_connected.set)
+async def _hear(parts: Parts, fleet: Fleet) -> None:
+    await listen(parts.engine, fleet.look, parts.metrics.listen_connected.set)
 
 
 async def _count(parts: Parts) -> None:
-    bridge = parts.settings.bridge
-    if parts.vitals.of(bridge).held:
-        census = await take_census(parts.engine, bridge, parts.clock.now())
-        parts.watch.counted(bridge, census)
+    parts.watch.main = parts.settings.routes.default
+    for bridge in parts.settings.bridges:
+        if parts.vitals.of(bridge.name).held:
+            census = await take_census(parts.engine, bridge.name, parts.clock.now())
+            parts.watch.counted(bridge.name, census)
+    if parts.vitals.of(parts.watch.main).held:
+        parts.watch.counted_keys(await count_keys(parts.engine))
+    notify(f"STATUS={_summary(parts)}")
+
+
+def _summary(parts: Parts) -> str:
+    """Say in one line how things stand, for 'systemctl status'."""
+    bridges = parts.vitals.bridges.items()
+    held = [name for name, bridge in bridges if bridge.held]
+    down = [name for name, bridge in bridges if not bridge.up]
+    return (
+        f"holds {len(held)} of {len(parts.vitals.bridges)} bridges"
+        f"{': ' + ', '.join(held) if held else ''}{'; down: ' + ', '.join(down) if down else ''}"
+    )
 
 
 async def _forget(parts: Parts) -> None:

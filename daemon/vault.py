@@ -46,6 +46,10 @@ class FernetVault:
         self._keyring = keyring
         self._fingerprint_key = fingerprint_key.reveal().encode()
 
+    def use(self, keyring: Keyring) -> None:
+        """Read with *keyring* from now on; the fingerprints stay what they are."""
+        self._keyring = keyring
+
     def open(self, sealed: SealedKey) -> Credentials:
         passphrase = sealed.passphrase and self._keyring.unseal(sealed.passphrase, "passphrase")
         return Credentials(

@@ -7,7 +7,7 @@ from time import monotonic
 from prometheus_client import Gauge
 
 from daemon.metrics import Metrics, label_of
-from daemon.store.census import Census
+from daemon.store.census import Census, KeyCount
 from daemon.vitals import Vitals
 from reconciler.model import (
     Attempt,
@@ -33,6 +33,19 @@ class Watch:
         self._vitals = vitals
         self._clock = clock
         self._started: set[tuple[str, str]] = set()
+        self.main: BridgeName | None = None
+        """The default bridge: whoever holds it exports the gauges of all keys."""
+
+    def begin(self, bridge: BridgeName) -> None:
+        """Show *bridge* from now on."""
+        self._metrics.start_at_zero(bridge)
+        self._vitals.of(bridge)
+
+    def forget(self, bridge: BridgeName) -> None:
+        """Show *bridge* no more: its series vanish with it."""
+        self._metrics.drop(bridge)
+        self._vitals.bridges.pop(bridge, None)
+        self._started = {pair for pair in self._started if pair[0] != bridge}
 
     def attempted(self, attempt: Attempt) -> None:
         if attempt.action != Action.INITIALIZE:
@@ -70,6 +83,8 @@ class Watch:
             self._metrics.lease_takeovers.labels(bridge).inc()
         if vitals.held and not held:  # the next holder exports what the database and bridge say
             self._metrics.zero(bridge)
+            if bridge == self.main:
+                self._metrics.zero_keys()
         vitals.held, vitals.turned = held, monotonic()
         self._vitals.started = True
         self._metrics.lease_held.labels(bridge).set(held)
@@ -91,7 +106,7 @@ class Watch:
             vitals.turned = monotonic()
 
     def counted(self, bridge: BridgeName, census: Census) -> None:
-        """Set the gauges of the database."""
+        """Set the gauges of what the database says of *bridge*."""
         phases, reasons = Counter[str](), Counter[str]()
         for (phase, reason), count in census.by_phase_and_reason.items():
             phases[phase] += count
@@ -100,12 +115,15 @@ class Watch:
         _fill(metrics.connectors, bridge, Phase, phases)
         _fill(metrics.connectors_reason, bridge, Reason, reasons)
         metrics.orphans.labels(bridge).set(phases[Phase.REMOVING] + phases[Phase.UNREMOVABLE])
-        metrics.keys.labels("true").set(census.keys_active)
-        metrics.keys.labels("false").set(census.keys_inactive)
-        metrics.null_updated_at.set(census.null_updated_at)
         metrics.oldest_unready.labels(bridge).set(census.oldest_unready)
         metrics.queue_due.labels(bridge).set(census.due)
         metrics.queue_oldest_due.labels(bridge).set(census.oldest_due)
+
+    def counted_keys(self, count: KeyCount) -> None:
+        """Set the gauges of what the database says of all keys."""
+        self._metrics.keys.labels("true").set(count.active)
+        self._metrics.keys.labels("false").set(count.inactive)
+        self._metrics.null_updated_at.set(count.null_updated_at)
 
 
 class TimedBridge:

@@ -6,16 +6,18 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
+from daemon.bridges.access import Access
+from daemon.bridges.address import BadBridgeUrl
 from daemon.bridges.trading import TradingBridge, open_bridge
 from daemon.clock import SystemClock
 from daemon.metrics import Metrics
-from daemon.settings import Settings
+from daemon.settings import BadSettings, BridgeSettings, Settings
 from daemon.store.engine import make_engine
 from daemon.store.keyring import fingerprint_key
 from daemon.store.keys import PostgresKeys
@@ -25,6 +27,7 @@ from daemon.vault import FernetVault, Keyring, new_key
 from daemon.vitals import Vitals
 from daemon.watch import TimedBridge, Watch
 from reconciler.desk import Ports
+from reconciler.model import BridgeName
 from reconciler.ports import Bridge, Clock, Vault
 from reconciler.rules import Rules
 
@@ -32,58 +35,87 @@ STATEMENT = 30.0
 """Seconds that a statement may take; a survey of a million keys takes a few."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
-    """What one daemon is made of, but for its loop, which needs a vault and so a database."""
+    """What one daemon is made of, but for its loops, which need a vault and so a database.
+
+    *settings* are replaced when they are read anew.
+    """
 
     settings: Settings
+    keyring: Keyring
     engine: AsyncEngine
     ledger: PostgresLedger
     metrics: Metrics
     vitals: Vitals
     watch: Watch
     clock: Clock
-    rules: Rules
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Raises StoreError for a database URL that is none."""
+        """Raises StoreError for a database URL that is none, BadSettings without a keyring."""
+        if settings.keyring is None:
+            raise BadSettings("ENCRYPTION_KEY is not set")
         engine = make_engine(settings.database_url.reveal(), patience=STATEMENT)
         metrics, vitals, clock = Metrics(), Vitals(), SystemClock()
-        metrics.start_at_zero(settings.bridge)
-        vitals.of(settings.bridge)
         _watch_pool(engine, metrics)
         watch = Watch(metrics, vitals, clock)
-        rules = Rules(concurrency=settings.concurrency)
-        ledger = PostgresLedger(engine)
-        return cls(settings, engine, ledger, metrics, vitals, watch, clock, rules)
+        for bridge in settings.bridges:
+            watch.begin(bridge.name)
+        return cls(
+            settings,
+            settings.keyring,
+            engine,
+            PostgresLedger(engine),
+            metrics,
+            vitals,
+            watch,
+            clock,
+        )
 
-    def ports(self, bridge: Bridge, vault: Vault) -> Ports:
-        """Return the outside world of the loop."""
+    def ports(self, bridge: Bridge, vault: Vault, name: BridgeName, rules: Rules) -> Ports:
+        """Return the outside world of one bridge's loop."""
         return Ports(
             clock=self.clock,
-            leases=PostgresLeases(self.engine, holder_name(), self.rules.lease),
+            leases=PostgresLeases(self.engine, holder_name(), rules.lease),
             keys=PostgresKeys(self.engine),
             ledger=self.ledger,
-            bridge=TimedBridge(bridge, self.settings.bridge, self.metrics),
+            bridge=TimedBridge(bridge, name, self.metrics),
             vault=vault,
             meter=self.watch,
             draw=random.random,
-            rules=self.rules,
+            rules=rules,
         )
 
 
 @asynccontextmanager
-async def open_the_bridge(parts: Parts) -> AsyncIterator[TradingBridge]:
-    """Yield the bridge, for the life of the process. Raises BadBridgeUrl."""
-    token = parts.settings.bridge_token
-    async with open_bridge(
-        parts.settings.bridge,
-        parts.settings.bridge_url,
-        parts.clock,
-        token=token.reveal() if token else None,
-    ) as bridge:
+async def open_the_bridge(wanted: BridgeSettings, clock: Clock) -> AsyncIterator[TradingBridge]:
+    """Yield a bridge, for as long as it is looked after. Raises BadBridgeUrl."""
+    opened = open_bridge(
+        wanted.name,
+        wanted.url,
+        clock,
+        access=access_of(wanted),
+        plain_http=wanted.plain_http,
+    )
+    async with opened as bridge:
         yield bridge
+
+
+def access_of(wanted: BridgeSettings) -> Access:
+    return Access(**{each.name: getattr(wanted, each.name) for each in fields(Access)})
+
+
+def check_bridges(settings: Settings) -> None:
+    """Raise BadSettings that names every bridge whose certificate files will not do."""
+    mistakes = []
+    for bridge in settings.bridges:
+        try:
+            access_of(bridge).context()
+        except BadBridgeUrl as error:
+            mistakes.append(f"bridge {bridge.name!r}: {error}")
+    if mistakes:
+        raise BadSettings("\n".join(mistakes))
 
 
 def _watch_pool(engine: AsyncEngine, metrics: Metrics) -> None:

@@ -29,6 +29,7 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
         Reason.PAUSED: "its client is paused",
         Reason.ORPHAN: "its key is gone",
         Reason.REMOVAL_UNSUPPORTED: "the bridge cannot remove connectors",
+        "bridge_dropped": "its bridge is no longer in the settings",
         "disabled": "the key is disabled",
         "suspended": "its client is suspended",
     }
@@ -66,6 +67,7 @@ _CURES: Mapping[str, str] = MappingProxyType(
         Reason.PAUSED: "set the client's status to ACTIVE if it should trade",
         Reason.ORPHAN: _WAIT,
         Reason.REMOVAL_UNSUPPORTED: "revoke the key at the exchange, or restart the bridge",
+        "bridge_dropped": "name the bridge in the settings again until its connectors are gone",
         "disabled": "bridgetender keys enable",
         "suspended": "set the client's status to ACTIVE if it should trade",
     }

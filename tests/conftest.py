@@ -36,6 +36,13 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": True}
 
 
+@pytest.fixture(autouse=True)
+def no_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is installed on this machine is none of a test's business."""
+    monkeypatch.setenv("BRIDGETENDER_CONFIG", "")
+    monkeypatch.setenv("BRIDGETENDER_STATE_DIR", "/nonexistent/bridgetender")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """A real PostgreSQL for the whole session, with a migrated template database."""

@@ -1,13 +1,10 @@
 """The line to one bridge: one HTTP client, bounded in size and time, that goes nowhere else."""
 
-import ipaddress
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
@@ -15,17 +12,14 @@ import httpx
 import msgspec
 from httpx_aiohttp import AiohttpTransport
 
+from daemon.bridges.access import Access
+from daemon.bridges.address import Address, address
 from daemon.bridges.translate import Answer, Wording, translated
 from reconciler.verdicts import Unclear
 
 MIB: Final = 1024 * 1024
-UNIX: Final = "unix:"
 CONNECT: Final = 5.0
 Query = Mapping[str, str]
-
-
-class BadBridgeUrl(ValueError):
-    """A bridge's address that cannot be used. Its text is meant for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,53 +35,6 @@ class Patience:
     proof: float = 35.0
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a bridge listens: *base* ends in a slash; *uds* is the socket's path, if it is one."""
-
-    base: httpx.URL
-    uds: str | None = None
-
-
-def address(url: str, *, plain_http: bool = False) -> Address:
-    """Read `https://...`, `unix:/path`, or `http://...` if that is loopback or *plain_http*.
-
-    Raises BadBridgeUrl.
-    """
-    if url.startswith(UNIX):
-        return Address(httpx.URL("http://bridge/"), _socket(url))
-    try:
-        parts = urlsplit(url)
-        base = httpx.URL(url.rstrip("/") + "/")
-    except (ValueError, httpx.InvalidURL):
-        raise BadBridgeUrl("a bridge's URL is not a URL at all") from None
-    # No URL with a password in it is ever printed.
-    if parts.username or parts.password:
-        raise BadBridgeUrl("a bridge's URL holds a user or password: give credentials apart")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadBridgeUrl(f"{url!r}: expected https://..., http://... or unix:/path/to/socket")
-    if parts.query or parts.fragment:
-        raise BadBridgeUrl(f"{url!r}: a bridge's URL has no query and no fragment")
-    if parts.scheme == "http" and not (plain_http or _is_loopback(parts.hostname)):
-        raise BadBridgeUrl(f"{url!r} would carry secrets unencrypted: use https, or allow http")
-    return Address(base)
-
-
-def _socket(url: str) -> str:
-    path = url.removeprefix(UNIX)
-    path = path.removeprefix("//") if path.startswith("///") else path
-    if not path.startswith("/"):
-        raise BadBridgeUrl(f"{url!r}: expected unix:/path/to/socket, with the whole path")
-    return path
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
 class Line:
     """Asks one bridge. One connection pool for the life of the process.
 
@@ -98,22 +45,24 @@ class Line:
     def __init__(
         self,
         transport: httpx.AsyncBaseTransport,
-        base: httpx.URL,
+        base: str,
         *,
-        token: str | None = None,
+        access: Access | None = None,
         connect: float = CONNECT,
     ) -> None:
+        access = access or Access()
         self._transport, self._connect = transport, connect
-        self._url = lru_cache(64)(base.join)  # parsing costs as much as a tenth of the call
+        self._url = lru_cache(64)(
+            httpx.URL(base).join
+        )  # parsing costs as much as a tenth of the call
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",  # unpacking costs more than a LAN saves
             "User-Agent": "bridgetender",
         }
-        self.secrets: tuple[str, ...] = ()
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-            self.secrets = (token,)
+        if authorization := access.authorization():
+            headers["Authorization"] = authorization
+        self.secrets = access.secrets()
         self._headers = _ascii(headers)
         self._headers_of_json = _ascii(headers | {"Content-Type": "application/json"})
 
@@ -185,20 +134,21 @@ def _stream(response: httpx.Response) -> AsyncIterator[bytes]:
 async def open_line(
     url: str,
     *,
-    token: str | None = None,
+    access: Access | None = None,
     plain_http: bool = False,
-    tls: ssl.SSLContext | None = None,
     connect: float = CONNECT,
     connections: int = 128,
 ) -> AsyncIterator[Line]:
-    """Hold a line. *tls* carries a CA and client certificate of one's own. Raises BadBridgeUrl."""
-    where = address(url, plain_http=plain_http)
-    transport = _transport(where, tls or httpx.create_ssl_context(trust_env=False), connections)
-    async with transport:
-        yield Line(transport, where.base, token=token, connect=connect)
+    """Hold a line. Raises BadBridgeUrl."""
+    where, access = address(url, plain_http=plain_http), access or Access()
+    async with _transport(where, access, connections) as transport:
+        yield Line(transport, where.base, access=access, connect=connect)
 
 
-def _transport(where: Address, tls: ssl.SSLContext, connections: int) -> AiohttpTransport:
+def _transport(where: Address, access: Access, connections: int) -> AiohttpTransport:
+    tls = access.context()
+    proxy = httpx.Proxy(access.proxy.reveal()) if access.proxy else None
+
     def session() -> aiohttp.ClientSession:
         connector = (
             aiohttp.UnixConnector(where.uds, limit=connections)
@@ -208,4 +158,4 @@ def _transport(where: Address, tls: ssl.SSLContext, connections: int) -> Aiohttp
         # A cookie that is kept would be sent with another client's keys.
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    return AiohttpTransport(verify=tls, trust_env=False, client=session)
+    return AiohttpTransport(verify=tls, trust_env=False, proxy=proxy, client=session)

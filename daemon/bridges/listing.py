@@ -100,8 +100,12 @@ def _chunks(rows: list[msgspec.Raw]) -> Iterator[list[msgspec.Raw]]:
 
 
 def _unreadable(answer: Answer) -> Unclear:
-    what = "an empty answer" if not answer.body else "something that is not a listing"
-    return Unclear(f"HTTP {answer.status}: the bridge answered with {what}")
+    if not answer.body:
+        return Unclear(f"HTTP {answer.status}: the bridge answered with an empty answer")
+    return Unclear(
+        f"HTTP {answer.status}: the bridge answered with something that is not a listing: check"
+        " that its URL is that of a Trading Bridge"
+    )
 
 
 class _Shelf:

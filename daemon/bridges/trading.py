@@ -1,6 +1,5 @@
 """The Trading Bridge over HTTP, ours or one of the story's: which one it is, it finds out."""
 
-import ssl
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from weakref import WeakValueDictionary
@@ -8,6 +7,7 @@ from weakref import WeakValueDictionary
 import anyio
 import structlog
 
+from daemon.bridges.access import Access
 from daemon.bridges.balances import Balances, Failure, portfolio
 from daemon.bridges.dialects import Dialect, Ours, Story
 from daemon.bridges.line import Line, Patience, open_line
@@ -171,21 +171,15 @@ async def open_bridge(
     url: str,
     clock: Clock,
     *,
-    token: str | None = None,
+    access: Access | None = None,
     plain_http: bool = False,
-    tls: ssl.SSLContext | None = None,
     patience: Patience | None = None,
 ) -> AsyncIterator[TradingBridge]:
-    """Hold one bridge for the life of the process. See `line.address` for *url*.
+    """Hold one bridge for the life of the process. See `address` for *url*.
 
     Raises BadBridgeUrl.
     """
     patience = patience or Patience()
-    async with open_line(
-        url,
-        token=token,
-        plain_http=plain_http,
-        tls=tls,
-        connect=patience.connect,
-    ) as line:
+    opened = open_line(url, access=access, plain_http=plain_http, connect=patience.connect)
+    async with opened as line:
         yield TradingBridge(name, line, clock, patience)

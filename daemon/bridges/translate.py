@@ -120,7 +120,8 @@ def _why(error: Exception, wording: Wording) -> str:
         case aiohttp.ClientConnectorDNSError():
             return "its host name cannot be resolved"
         case aiohttp.ClientConnectorCertificateError():
-            words = f"its certificate is not trusted ({error.certificate_error})"
+            why = f"its certificate is not trusted ({error.certificate_error})"
+            words = f"{why}: set ca_file to the CA that issued it"
         case aiohttp.ClientConnectorError(errno=int(number)):
             words = os.strerror(number).lower()
         case _:
@@ -149,7 +150,9 @@ def _from_in_between(answer: Answer) -> Verdict | None:
     """The bridge's door, or what stands before it, did not let us through."""
     status = answer.status
     if status in (401, 407):
-        return Unavailable(f"HTTP {status}: the bridge refuses our token")
+        return Unavailable(
+            f"HTTP {status}: the bridge refuses our token: check it, or its user and password"
+        )
     if 300 <= status < 400:
         to = _whither(answer)
         return Unavailable(f"HTTP {status}: redirect{to} not followed, set the bridge's final URL")

@@ -31,6 +31,7 @@ COMMANDS = {
     "plan": _Command("plan", "Say what the daemon would do next, and why; change nothing."),
     "explain": _Command("explain", "Walk one key from row to balance; name the first broken link."),
     "reinit": _Command("reinit", "Ask for keys to be initialized again."),
+    "config": _Command("config", "Check the settings, and what they lead to."),
     "clients": _Command("clients", "Add and list clients."),
     "keys": _Command("keys", "Add, list, disable, enable and delete keys."),
     "backup": _Command("backup", "Write the embedded database to a file."),

@@ -10,7 +10,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from daemon.bridges.line import BadBridgeUrl
+from daemon.bridges.address import BadBridgeUrl
 from daemon.cli.exits import Code, Trouble
 from daemon.cli.output import Json, on_terminal
 from daemon.cli.parts import command_app

@@ -16,7 +16,6 @@ from daemon.cli.output import Json, document, say, table
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForAll, away, opened, settings, whereabouts
 from daemon.clock import SystemClock
-from daemon.settings import MAIN
 from daemon.store.people import NoSuchThing, People, SealedEntry
 from daemon.store.status import BridgeStatus, KeyStatus, Status
 from daemon.vault import Keyring, ends
@@ -55,7 +54,7 @@ class Stored:
 
     @property
     def slot(self) -> Slot:
-        return Slot(MAIN, self.key.account, self.key.connector)
+        return Slot(self.key.bridge, self.key.account, self.key.connector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +118,19 @@ async def _links(wanted: ForAll, key: str) -> list[Link]:
 
 
 async def _stored(engine: AsyncEngine, key: str) -> Stored:
-    people, status = People(engine), Status(engine, MAIN)
+    people, status = People(engine), Status(engine)
     row = await people.find_key(key)
     found, sealed = await status.key(row.id), await people.sealed(row.id)
     if found is None:
         raise NoSuchThing(f"key {row.id} was deleted just now")
-    record = await status.record(Slot(MAIN, found.account, found.connector))
+    record = await status.record(Slot(found.bridge, found.account, found.connector))
     bridges = {bridge.bridge: bridge for bridge in await status.bridges()}
-    return Stored(whereabouts(engine.url), found, sealed, record, bridges.get(MAIN))
+    return Stored(whereabouts(engine.url), found, sealed, record, bridges.get(found.bridge))
 
 
 async def _shown(wanted: ForAll, slot: Slot) -> Shown:
     try:
-        async with bridge(wanted) as asked:
+        async with bridge(wanted, slot.bridge) as asked:
             listing = await asked.observe()
             listed = {connector.slot: connector for connector in listing.connectors}
             if slot not in listed:
@@ -203,7 +202,7 @@ def _slot(key: KeyStatus) -> Link:
 
 def _daemon(bridge: BridgeStatus | None) -> Link:
     if bridge is not None and bridge.holder is not None:
-        return Link("daemon", ok=True, found=f"{bridge.holder} holds the bridge")
+        return Link("daemon", ok=True, found=f"{bridge.holder} holds the bridge {bridge.bridge!r}")
     todo = "start one: bridgetender run; if it runs, its log and /readyz say what it waits for"
     return Link("daemon", ok=False, found="no daemon holds the bridge", cure=todo)
 

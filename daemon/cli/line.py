@@ -1,27 +1,43 @@
-"""Opens the bridge for a command that looks at it."""
+"""Opens a bridge for a command that looks at it."""
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import structlog
 
-from daemon.bridges.line import BadBridgeUrl
-from daemon.bridges.trading import TradingBridge, open_bridge
+from daemon.bridges.address import BadBridgeUrl
+from daemon.bridges.trading import TradingBridge
 from daemon.cli.exits import Trouble
 from daemon.cli.reach import ForAll, ForBridge
 from daemon.clock import SystemClock
-from daemon.settings import MAIN
+from daemon.embedded.home import state_directory
+from daemon.embedded.reached import own_bridge_url
+from daemon.settings import OURS, BridgeSettings
+from daemon.wiring import open_the_bridge
+from reconciler.model import BridgeName
 
 
 @asynccontextmanager
-async def bridge(wanted: ForBridge | ForAll) -> AsyncIterator[TradingBridge]:
-    """Yield the bridge; the caller hears its verdicts. Raises Trouble for a URL that is none."""
+async def bridge(wanted: ForBridge | ForAll, name: BridgeName) -> AsyncIterator[TradingBridge]:
+    """Yield a bridge; the caller hears its verdicts. Raises Trouble for one that is none."""
     # The command says itself what it found; a log would be mixed into it.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    token = wanted.bridge_token.reveal() if wanted.bridge_token else None
     try:
-        async with open_bridge(MAIN, wanted.bridge_url, SystemClock(), token=token) as opened:
+        async with open_the_bridge(_named(wanted, name), SystemClock()) as opened:
             yield opened
     except BadBridgeUrl as error:
-        raise Trouble(f"TRADING_BRIDGE_URL: {error}") from None
+        raise Trouble(f"bridge {name!r}: {error}") from None
+
+
+def _named(wanted: ForBridge | ForAll, name: BridgeName) -> BridgeSettings:
+    found = next((each for each in wanted.bridges if each.name == name), None)
+    if found is None:
+        known = ", ".join(each.name for each in wanted.bridges)
+        raise Trouble(f"no bridge {name!r} is set here, only {known}: name it in the settings")
+    if found.url != OURS:
+        return found
+    state = wanted.state_dir or state_directory(os.environ, os.geteuid())
+    return replace(found, url=own_bridge_url(state))

@@ -34,6 +34,14 @@ def table(headings: Row, rows: Sequence[Row]) -> None:
         _aligned([[heading.upper() for heading in headings], *cells])
 
 
+def without_same(heading: str, headings: Row, rows: Sequence[Row]) -> tuple[Row, Sequence[Row]]:
+    """Leave out the column *heading* where every row says the same in it."""
+    at = headings.index(heading)
+    if len({row[at] for row in rows}) > 1:
+        return headings, rows
+    return (*headings[:at], *headings[at + 1 :]), [(*r[:at], *r[at + 1 :]) for r in rows]
+
+
 def on_terminal() -> bool:
     return sys.stdout.isatty()
 

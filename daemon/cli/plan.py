@@ -10,17 +10,17 @@ import typer
 
 from daemon.cli.exits import Code
 from daemon.cli.line import bridge
-from daemon.cli.output import Json, document, say, short, table, warn
+from daemon.cli.output import Json, document, say, short, table, warn, without_same
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForBridge, database, settings
 from daemon.clock import SystemClock
-from daemon.settings import MAIN
 from daemon.store.people import People
 from daemon.store.preview import preview
 from daemon.words import relative, sentence
 from reconciler.decide import decide
 from reconciler.model import (
     Absence,
+    BridgeName,
     Case,
     ClientId,
     Instant,
@@ -44,6 +44,7 @@ class Intended:
     action: str
     client: str
     key_id: UUID
+    bridge: BridgeName
     account: str
     connector: str
     why: str
@@ -55,38 +56,42 @@ class Intended:
 class Plan:
     steps: list[Intended]
     unmanaged: int | None
-    trouble: str | None
-    """Why the bridge could not be asked."""
+    troubles: dict[BridgeName, str]
+    """Why a bridge could not be asked."""
 
 
 @app.command()
 def plan(*, json: Json = False) -> None:
     """Say what the daemon would do next, and why; change nothing.
 
-    Exit code: 0, or 5 if the bridge is away and the plan made without its listing.
+    Exit code: 0, or 5 if a bridge is away and the plan made without its listing.
     """
     now = SystemClock().now()
     found = anyio.run(_plan, settings(ForBridge), now)
     if json:
-        document({"steps": found.steps, "unmanaged": found.unmanaged, "bridge": found.trouble})
+        document({"steps": found.steps, "unmanaged": found.unmanaged, "away": found.troubles})
     else:
         _print(found, now)
-    raise typer.Exit(Code.BRIDGE if found.trouble else Code.OK)
+    raise typer.Exit(Code.BRIDGE if found.troubles else Code.OK)
 
 
 async def _plan(wanted: ForBridge, now: Instant) -> Plan:
-    seen = await _observed(wanted)
-    listing = seen if isinstance(seen, Observation) else None
+    seen = {each.name: await _observed(wanted, each.name) for each in wanted.bridges}
+    troubles = {name: str(why) for name, why in seen.items() if isinstance(why, Verdict)}
+    steps, unmanaged = list[Intended](), list[int]()
     async with database(wanted.database_url) as engine:
-        survey = await preview(engine, MAIN, listing)
         names = {client.id: client.name for client in await People(engine).clients()}
-    trouble = None if listing else str(seen)
-    return Plan(list(intended(survey, listing, names, now)), survey.unmanaged, trouble)
+        for name, found in seen.items():
+            listing = found if isinstance(found, Observation) else None
+            survey = await preview(engine, name, listing)
+            steps += intended(survey, listing, names, now)
+            unmanaged += [] if survey.unmanaged is None else [survey.unmanaged]
+    return Plan(steps, sum(unmanaged) if unmanaged else None, troubles)
 
 
-async def _observed(wanted: ForBridge) -> Observation | Verdict:
+async def _observed(wanted: ForBridge, name: BridgeName) -> Observation | Verdict:
     try:
-        async with bridge(wanted) as asked:
+        async with bridge(wanted, name) as asked:
             return await asked.observe()
     except Verdict as verdict:
         return verdict
@@ -104,7 +109,8 @@ def intended(
             client = names.get(owner.client_id, "(a client that is gone)")
             key_id = case.want.id if case.want else _key_of(owner)
             slot = case.slot
-            yield Intended(action, client, key_id, slot.account, slot.connector, why, sure, due_at)
+            place = slot.bridge, slot.account, slot.connector
+            yield Intended(action, client, key_id, *place, why, sure, due_at)
 
 
 def _key_of(owner: StoredKey | Record) -> UUID:
@@ -158,14 +164,15 @@ def _in_words(step: Step, case: Case) -> tuple[str, str]:
 
 
 def _print(found: Plan, now: Instant) -> None:
-    if found.trouble:
-        warn(f"the bridge is away ({found.trouble}): this plan is made without its listing")
+    for name, why in found.troubles.items():
+        warn(f"the bridge {name!r} is away ({why}): this plan is made without its listing")
     if not found.steps:
         say("Nothing to do.")
     else:
         say(f"{len(found.steps)} step(s). Nothing was changed.")
         rows = [_cells(step, now) for step in found.steps]
-        table(("Step", "Client", "Account", "Connector", "Key", "When", "Why"), rows)
+        headings = ("Step", "Client", "Bridge", "Account", "Connector", "Key", "When", "Why")
+        table(*without_same("Bridge", headings, rows))
     if found.unmanaged:
         say(f"{found.unmanaged} connector(s) on the bridge are not ours and stay as they are.")
 
@@ -173,6 +180,6 @@ def _print(found: Plan, now: Instant) -> None:
 def _cells(step: Intended, now: Instant) -> tuple[str, ...]:
     when = relative(step.due_at, now) if step.due_at and step.due_at > now else "next pass"
     return (
-        *(step.action, step.client, step.account, step.connector),
+        *(step.action, step.client, step.bridge, step.account, step.connector),
         *(short(step.key_id), when, step.why),
     )

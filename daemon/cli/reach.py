@@ -4,14 +4,17 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli.exits import Code, Trouble
+from daemon.embedded.errors import EmbeddedError
+from daemon.embedded.reached import with_embedded
 from daemon.scrub import masked
-from daemon.settings import BadSettings, read
+from daemon.settings import BadSettings, BridgeSettings, read
 from daemon.store.engine import dispose, make_engine
 from daemon.store.people import NoSuchThing
 from daemon.vault import Keyring
@@ -40,11 +43,11 @@ class ForKeys:
 
 @dataclass(frozen=True, slots=True)
 class ForBridge:
-    """Settings of a command that asks the bridge too."""
+    """Settings of a command that asks the bridges too."""
 
     database_url: Secret
-    bridge_url: str
-    bridge_token: Secret | None = None
+    bridges: tuple[BridgeSettings, ...]
+    state_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,18 @@ class ForAll:
 
     database_url: Secret
     keyring: Keyring = field(repr=False)
-    bridge_url: str
-    bridge_token: Secret | None = None
+    bridges: tuple[BridgeSettings, ...]
+    state_dir: Path | None = None
 
 
 def settings(kind: type[T]) -> T:
     """Return the settings that *kind* has fields for. Raises Trouble that names every mistake."""
     try:
-        return read(os.environ, kind)
+        return read(with_embedded(os.environ), kind)
     except BadSettings as error:
         raise Trouble(f"settings are missing or wrong:\n{error}") from None
+    except EmbeddedError as error:
+        raise Trouble(str(error), Code.DATABASE) from None
 
 
 @asynccontextmanager

@@ -9,9 +9,10 @@ from daemon.cli.exits import Trouble
 from daemon.cli.output import Json, document, say, warn
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, database, settings
-from daemon.settings import MAIN
 from daemon.store.people import People
 from daemon.store.status import Status
+from reconciler.model import BridgeName
+from reconciler.routes import MAIN
 
 app = command_app()
 
@@ -27,18 +28,20 @@ def reinit(
     """Ask for keys to be initialized again: those parked as refused too. The daemon does it."""
     if (key is not None) + (client is not None) + everything != 1:
         raise Trouble("say one of --key, --client and --all")
-    count, holder = anyio.run(_wish, settings(ForDatabase), key, client)
-    if holder is None:
-        warn(f"no daemon holds the bridge {MAIN!r} now; it is done once one does")
+    count, unheld = anyio.run(_wish, settings(ForDatabase), key, client)
+    for bridge in unheld:
+        warn(f"no daemon holds the bridge {bridge!r} now; it is done once one does")
     if json:
-        document({"asked_for": count, "holder": holder})
+        document({"asked_for": count, "without_holder": unheld})
     elif count:
         say(f"{count} active key(s) will be initialized again, by the daemon.")
     else:
         say("There is no active key to initialize.")
 
 
-async def _wish(wanted: ForDatabase, key: str | None, client: str | None) -> tuple[int, str | None]:
+async def _wish(
+    wanted: ForDatabase, key: str | None, client: str | None
+) -> tuple[int, list[BridgeName]]:
     async with database(wanted.database_url) as engine:
         people = People(engine)
         found = None if key is None else await people.find_key(key)
@@ -46,5 +49,5 @@ async def _wish(wanted: ForDatabase, key: str | None, client: str | None) -> tup
             raise Trouble(f"key {found.id} is disabled: bridgetender keys enable {found.id}")
         whose = None if client is None else await people.find_client(client)
         count = await people.wish(key_id=found.id if found else None, client_id=whose)
-        bridges = {bridge.bridge: bridge for bridge in await Status(engine, MAIN).bridges()}
-    return count, bridges[MAIN].holder if MAIN in bridges else None
+        bridges = await Status(engine).bridges()
+    return count, [each.bridge for each in bridges if each.holder is None] if bridges else [MAIN]

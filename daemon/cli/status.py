@@ -1,7 +1,7 @@
 """`status`: is everything well, and if not, what is not and why."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,17 +9,17 @@ import anyio
 import typer
 
 from daemon.cli.exits import Code
-from daemon.cli.output import Json, document, say, short, table
+from daemon.cli.output import Json, document, say, short, table, without_same
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, database, settings
 from daemon.clock import SystemClock
-from daemon.settings import MAIN
 from daemon.store.status import BridgeStatus, KeyStatus, Leftover, Status
 from daemon.words import relative, sentence
-from reconciler.model import SETTLED, Instant, Phase, Reason, Verified
+from reconciler.model import SETTLED, BridgeName, Instant, Phase, Reason, Verified
+from reconciler.routes import MAIN
 
 app = command_app()
-_HEADINGS = ("Key", "Client", "Exchange", "Phase", "Next try", "Verified", "Reason")
+_HEADINGS = ("Key", "Client", "Exchange", "Bridge", "Phase", "Next try", "Verified", "Reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,14 @@ class Standing:
 
     keys: Sequence[KeyStatus]
     leftovers: Sequence[Leftover]
-    bridge: BridgeStatus | None
+    bridges: Mapping[BridgeName, BridgeStatus]
+    """Those that a daemon ever looked at."""
+
+    @property
+    def needed(self) -> Sequence[BridgeName]:
+        """Return the bridges that have something to do, or the one that there is."""
+        named = {key.bridge for key in self.active} | {left.bridge for left in self.leftovers}
+        return sorted(named or self.bridges.keys()) or [MAIN]
 
     @property
     def active(self) -> Sequence[KeyStatus]:
@@ -42,8 +49,7 @@ class Standing:
         if not (self.active or self.leftovers):
             return Code.OK
         phases = {key.phase for key in self.active} | {left.phase for left in self.leftovers}
-        kept = self.bridge is not None and self.bridge.holder is not None and self.bridge.up
-        if not kept or phases - SETTLED:
+        if any(_unkept(name, self.bridges.get(name)) for name in self.needed) or phases - SETTLED:
             return Code.UNSETTLED
         return Code.NOT_LIVE if self.not_live or self.leftovers else Code.OK
 
@@ -55,10 +61,9 @@ class Standing:
         return f"{start}: {'; '.join(self._troubles())}."
 
     def _troubles(self) -> Iterator[str]:
-        if self.bridge is None or self.bridge.holder is None:
-            yield f"no daemon holds the bridge {MAIN!r}, so nothing is being done"
-        elif not self.bridge.up:
-            yield f"the bridge is down ({self.bridge.reason})"
+        for name in self.needed:
+            if why := _unkept(name, self.bridges.get(name)):
+                yield why
         yield f"{len(self.active) - len(self.not_live)} of {len(self.active)} active keys are live"
         reasons = Counter((key.phase, sentence(key.reason)) for key in self.not_live)
         for (phase, why), count in reasons.most_common():
@@ -83,28 +88,42 @@ def status(*, json: Json = False) -> None:
 
 async def _ask(wanted: ForDatabase) -> Standing:
     async with database(wanted.database_url) as engine:
-        status = Status(engine, MAIN)
+        status = Status(engine)
         keys, leftovers = await status.keys(), await status.leftovers()
         bridges = {bridge.bridge: bridge for bridge in await status.bridges()}
-    return Standing(keys, leftovers, bridges.get(MAIN))
+    return Standing(keys, leftovers, bridges)
 
 
 def _print(standing: Standing, now: Instant) -> None:
     say(standing.summary())
-    say(_of_bridge(standing.bridge, now))
+    for name in standing.needed:
+        say(_of_bridge(name, standing.bridges.get(name), now))
     if standing.keys:
-        table(_HEADINGS, [_cells(key, now) for key in standing.keys])
+        rows = [_cells(key, now) for key in standing.keys]
+        table(*without_same("Bridge", _HEADINGS, rows))
     if standing.leftovers:
         rows = [
-            (left.account, left.connector, left.phase, sentence(left.reason, left.message))
+            (left.bridge, left.account, left.connector, left.phase, _why(left))
             for left in standing.leftovers
         ]
-        table(("Account", "Connector without a key", "Phase", "Reason"), rows)
+        headings = ("Bridge", "Account", "Connector without a key", "Phase", "Reason")
+        table(*without_same("Bridge", headings, rows))
 
 
-def _of_bridge(bridge: BridgeStatus | None, now: Instant) -> str:
+def _why(left: Leftover) -> str:
+    return sentence(left.reason, left.message)
+
+
+def _unkept(name: BridgeName, bridge: BridgeStatus | None) -> str:
+    """Say why a bridge's keys cannot settle; "" if they can."""
+    if bridge is None or bridge.holder is None:
+        return f"no daemon holds the bridge {name!r}, so nothing is being done"
+    return "" if bridge.up else f"the bridge {name!r} is down ({bridge.reason})"
+
+
+def _of_bridge(name: BridgeName, bridge: BridgeStatus | None, now: Instant) -> str:
     if bridge is None or bridge.since is None:
-        return f"Bridge {MAIN!r}: no daemon has looked at it yet."
+        return f"Bridge {name!r}: no daemon has looked at it yet."
     since = relative(bridge.since, now).removesuffix(" ago")
     state = f"up for {since}" if bridge.up else f"down for {since}: {bridge.reason}"
     return f"Bridge {bridge.bridge!r}: {state}; held by {bridge.holder or 'nobody'}."
@@ -115,6 +134,7 @@ def _cells(key: KeyStatus, now: Instant) -> tuple[str, ...]:
     plain = live and key.reason == Reason.APPLIED and not key.message
     return (
         *(short(key.key_id), key.client, key.exchange + (" (testnet)" if key.is_testnet else "")),
+        key.bridge,
         key.phase,
         "" if live or inactive else relative(key.due_at, now),
         "" if inactive else _verified(key, now),
@@ -137,7 +157,7 @@ def _document(standing: Standing) -> dict[str, Any]:
         "summary": standing.summary(),
         "settled": standing.code() is not Code.UNSETTLED,
         "all_live": standing.code() is Code.OK,
-        "bridge": standing.bridge,
+        "bridges": [standing.bridges[name] for name in standing.needed if name in standing.bridges],
         "keys": [_in_words(key) for key in standing.keys],
         "leftovers": [_in_words(left) for left in standing.leftovers],
     }

@@ -8,18 +8,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
 from daemon.embedded.binaries import SETTING, Binaries, find_binaries
 from daemon.embedded.children import clean_environment
-from daemon.embedded.cluster import DATABASE
 from daemon.embedded.disk import sync
 from daemon.embedded.errors import EmbeddedError, failed
 from daemon.embedded.locks import InUse
-from daemon.embedded.postgres import Server, running_postgres, url_of
+from daemon.embedded.postgres import Server, listening, running_postgres
 from daemon.embedded.users import User, server_user
 
 SEAL = b"-- bridgetender backup, whole: sha256 "
@@ -70,16 +69,10 @@ def _reached(directory: Path) -> Iterator[tuple[Binaries, str]]:
     try:
         with running_postgres(directory) as server:
             yield server.binaries, server.dsn()
-    except InUse as in_use:
-        yield find_binaries(), _running(directory, in_use)
-
-
-def _running(directory: Path, in_use: InUse) -> str:
-    """PostgreSQL notes itself where it listens."""
-    with suppress(OSError, IndexError):
-        noted = (directory / "data/postmaster.pid").read_text().splitlines()
-        return url_of("postgresql", DATABASE, Path(noted[4]))
-    raise in_use
+    except InUse:
+        if (url := listening(directory)) is None:
+            raise
+        yield find_binaries(), url
 
 
 def _dump(found: Binaries, dsn: str, sink: IO[bytes], directory: Path) -> None:

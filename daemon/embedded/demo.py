@@ -18,11 +18,11 @@ from daemon.bridges.balances import Balances, Failure
 from daemon.bridges.trading import TradingBridge, open_bridge
 from daemon.clock import SystemClock
 from daemon.embedded.stage import Stage, scratch, staged
-from daemon.settings import MAIN
 from daemon.store.people import People, SealedEntry
 from daemon.store.status import BridgeStatus, KeyStatus, Status
 from daemon.vault import Keyring
 from reconciler.model import SETTLED, Phase, Secret
+from reconciler.routes import MAIN
 from reconciler.verdicts import Verdict
 
 PATIENCE = 120.0

@@ -120,6 +120,14 @@ def url_of(scheme: str, database: str, socket: Path) -> str:
     return f"{scheme}://{ROLE}@/{quote(database, safe='')}?host={quote(str(socket))}"
 
 
+def listening(directory: Path) -> str | None:
+    """Return the URL at which the server of *directory* listens; None where none runs."""
+    with suppress(OSError, IndexError):  # PostgreSQL notes itself where it listens
+        noted = (directory / "data/postmaster.pid").read_text().splitlines()
+        return url_of("postgresql", DATABASE, Path(noted[4]))
+    return None
+
+
 @asynccontextmanager
 async def embedded_postgres(
     directory: Path, *, socket_directory: Path | None = None, binaries: Path | None = None

@@ -42,6 +42,25 @@ def socket_home(directory: Path, chosen: Path | None, user: User | None) -> Iter
                 home.rmdir()
 
 
+@contextmanager
+def short_path(wanted: Path) -> Iterator[Path]:
+    """Yield *wanted*, or a path that is short enough for a socket."""
+    path = near(wanted)
+    if path != wanted:
+        _make(path.parent, None)
+    yield path
+    if path != wanted:
+        with suppress(OSError):  # not empty after a crash: the next start uses it
+            path.parent.rmdir()
+
+
+def near(wanted: Path) -> Path:
+    """Return the path that `short_path` yields for *wanted*: always the same."""
+    if len(os.fsencode(wanted)) <= LONGEST:
+        return wanted
+    return _private(wanted.parent) / wanted.name
+
+
 def _fits(home: Path) -> bool:
     """Tell whether drivers and kernel can take the path; drivers split it at ',' and ':'."""
     return len(os.fsencode(home / NAME)) <= LONGEST and not re.search(r'[,:"]', str(home))

@@ -17,14 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.embedded.children import Child, clean_environment
 from daemon.embedded.errors import EmbeddedError, last_words
 from daemon.embedded.postgres import Server, embedded_postgres
+from daemon.embedded.sockets import short_path
 from daemon.embedded.users import may, server_user
 from daemon.store import schema
 from daemon.store.engine import dispose, make_engine
 from daemon.vault import new_key
 from reconciler.model import Secret
 
-_LONGEST_SOCKET = 100
-"""Bytes of a unix socket's path; Linux takes 107, macOS 103."""
 _POLL = 0.02
 """Seconds between two looks into the log of a process that starts."""
 
@@ -53,6 +52,7 @@ class Stage:
     def environment(self, health_port: int = 0) -> dict[str, str]:
         """Return what the daemon, or a command beside it, needs to know."""
         return {
+            "BRIDGETENDER_CONFIG": "",  # what is installed here is none of its business
             "DATABASE_URL": self.server.url(),
             "ENCRYPTION_KEY_FILE": str(self.key_file),
             "TRADING_BRIDGE_URL": self.bridge_url,
@@ -95,7 +95,7 @@ class Stage:
         await child.wait()
 
     async def stop_all(self) -> None:
-        for name in ("daemon", "bridge", "paper"):
+        for name in ("daemon", "bridge", "paper", *self.children):
             await self.stop(name)
 
     async def start(
@@ -124,7 +124,7 @@ async def staged(directory: Path, *, concurrency: int = 32) -> AsyncIterator[Sta
         engine = make_engine(server.url())
         stack.push_async_callback(dispose, engine)
         await schema.migrate(engine)
-        socket = stack.enter_context(_socket_path(directory))
+        socket = stack.enter_context(short_path(directory / "bridge.sock"))
         key = new_key()
         stage = Stage(directory, server, engine, key, f"unix:{socket}", concurrency)
         _write_private(stage.key_file, key.reveal())
@@ -176,17 +176,6 @@ def _postgres_home(directory: Path) -> Iterator[Path]:
         return
     with scratch(None, "bridgetender-postgres-") as elsewhere:
         yield elsewhere / "postgres"
-
-
-@contextmanager
-def _socket_path(directory: Path) -> Iterator[Path]:
-    """Yield a place for the bridge's socket: below *directory*, or where paths are short."""
-    path = directory / "bridge.sock"
-    if len(os.fsencode(path)) <= _LONGEST_SOCKET:
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="bridgetender-", dir="/tmp") as short:
-        yield Path(short) / "bridge.sock"
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from reconciler.model import BridgeName, Instant
 
 _BY_PHASE = text(f"""
 SELECT phase, reason, count(*) FROM ({STANDING}) standing
-WHERE phase <> 'inactive' GROUP BY phase, reason
+WHERE bridge = :bridge AND phase <> 'inactive' GROUP BY phase, reason
 """)
 _LEFTOVERS = text("""
 SELECT phase, reason, count(*) FROM bridgetender.connectors
@@ -35,15 +35,27 @@ FROM bridgetender.connectors WHERE bridge = :bridge
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """How many connectors stand where; ages in seconds."""
+    """How many connectors of one bridge stand where; ages in seconds."""
 
     by_phase_and_reason: Mapping[tuple[str, str], int]
-    keys_active: int
-    keys_inactive: int
-    null_updated_at: int
     oldest_unready: float
     due: int
     oldest_due: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCount:
+    """How many keys there are, whatever their bridge."""
+
+    active: int
+    inactive: int
+    null_updated_at: int
+
+
+async def count_keys(engine: AsyncEngine) -> KeyCount:
+    """Raises StoreError."""
+    async with transaction(engine) as connection:
+        return KeyCount(*(await connection.execute(_KEYS)).one())
 
 
 async def take_census(engine: AsyncEngine, bridge: BridgeName, now: Instant) -> Census:
@@ -52,7 +64,6 @@ async def take_census(engine: AsyncEngine, bridge: BridgeName, now: Instant) -> 
     async with transaction(engine) as connection:
         standing = {(p, r): n for p, r, n in await connection.execute(_BY_PHASE, values)}
         left = {(p, r): n for p, r, n in await connection.execute(_LEFTOVERS, values)}
-        active, inactive, null = (await connection.execute(_KEYS)).one()
         unready, due, oldest_due = (await connection.execute(_WAITING, values)).one()
     counts = standing | left
-    return Census(counts, active, inactive, null, float(unready), due, float(oldest_due))
+    return Census(counts, float(unready), due, float(oldest_due))

@@ -26,35 +26,50 @@ DIGEST = (
 
 
 ACCOUNTS = "bridgetender.accounts"
+ROUTES = f"""
+  LEFT JOIN bridgetender.routes by_id ON by_id.kind = 'client' AND by_id.subject = n.id::text
+  LEFT JOIN bridgetender.routes by_name
+    ON by_name.kind = 'client' AND by_name.subject = lower(btrim(n.name))
+  LEFT JOIN bridgetender.routes by_exchange
+    ON by_exchange.kind = 'exchange' AND by_exchange.subject = {_CANONICAL}
+"""
+"""Joins key *k* and client *n* with the rules that may say which bridge the key belongs to."""
+
+BRIDGE = """coalesce(by_id.bridge, by_name.bridge, by_exchange.bridge,
+    (SELECT bridge FROM bridgetender.routes WHERE kind = 'default'), :bridge)"""
+"""The bridge of key *k*, after ROUTES; before any daemon wrote rules down, the one in :bridge."""
 
 
-def desired(*, of_clients: bool, accounts: str = ACCOUNTS) -> str:
+def desired(*, of_clients: bool = False, of_bridge: bool = True, accounts: str = ACCOUNTS) -> str:
     """Return the CTEs `named`, `placed` and `desired` for the parameter :bridge.
 
     `named` has every client's account; `placed` every active key of a client who is not suspended,
-    and whether the client owns the account (`owned`); `desired` the newest owned key of each slot.
-    *of_clients* narrows them to the clients in the parameter :clients (uuid[]). *accounts* is the
-    table or CTE that says who owns which account.
+    with its bridge and whether the client owns the account there (`owned`); `desired` the newest
+    owned key of each slot. *of_clients* narrows them to the clients in the parameter :clients
+    (uuid[]), *of_bridge* to the bridge. *accounts* is the table or CTE that says who owns which
+    account.
     """
+    bridge = ":bridge" if of_bridge else BRIDGE
     scope = "WHERE c.id = ANY(:clients)" if of_clients else ""
     return f"""
 named AS (
-  SELECT c.id, c.created_at, upper(c.status::text) AS status,
+  SELECT c.id, c.name, c.created_at, upper(c.status::text) AS status,
     coalesce(nullif(btrim(c.settings ->> 'bridge_account'), ''),
              'client_' || replace(lower(c.name), ' ', '_')) AS account
   FROM public.clients c {scope}
 ), placed AS (
-  SELECT k.id AS key_id, k.client_id, n.account, k.created_at, {_CANONICAL} AS exchange,
+  SELECT k.id AS key_id, k.client_id, {BRIDGE} AS bridge, n.account, k.created_at,
+    {_CANONICAL} AS exchange,
     {_CANONICAL} || CASE WHEN k.is_testnet THEN '_testnet' ELSE '' END AS connector,
     {DIGEST} AS digest, n.status <> 'ACTIVE' AS held, w.key_id IS NOT NULL AS wished,
     k.api_key, k.api_secret, k.passphrase, o.client_id IS NOT DISTINCT FROM k.client_id AS owned
   FROM public.exchange_api_keys k
-  JOIN named n ON n.id = k.client_id
-  LEFT JOIN {accounts} o ON o.bridge = :bridge AND o.account = n.account
+  JOIN named n ON n.id = k.client_id {ROUTES}
+  LEFT JOIN {accounts} o ON o.bridge = {bridge} AND o.account = n.account
   LEFT JOIN bridgetender.wishes w ON w.key_id = k.id
-  WHERE k.is_active AND n.status <> 'SUSPENDED'
+  WHERE k.is_active AND n.status <> 'SUSPENDED' {f"AND {BRIDGE} = :bridge" if of_bridge else ""}
 ), desired AS (
-  SELECT DISTINCT ON (account, connector) *
+  SELECT DISTINCT ON (bridge, account, connector) *
   FROM placed WHERE owned
-  ORDER BY account, connector, created_at DESC, key_id DESC
+  ORDER BY bridge, account, connector, created_at DESC, key_id DESC
 )"""

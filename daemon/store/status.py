@@ -9,10 +9,11 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daemon.store.desired import desired
+from daemon.store.desired import BRIDGE, ROUTES, desired
 from daemon.store.engine import transaction
 from daemon.store.rows import columns, slot_row, to_record
 from reconciler.model import BridgeName, ClientId, KeyId, Record, Slot
+from reconciler.routes import MAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class KeyStatus:
     key_id: KeyId
     client_id: ClientId
     client: str
+    bridge: BridgeName
     exchange: str
     label: str | None
     is_testnet: bool
@@ -45,8 +47,9 @@ class KeyStatus:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A connector of ours whose key is gone."""
+    """A connector of ours whose key is gone, or belongs to another bridge now."""
 
+    bridge: BridgeName
     account: str
     connector: str
     phase: str
@@ -81,8 +84,9 @@ class AttemptRow:
 
 
 STANDING = f"""
-WITH {desired(of_clients=False)}
-SELECT k.id, k.client_id, c.name, k.exchange, k.label, k.is_testnet, k.is_active,
+WITH {desired(of_bridge=False)}
+SELECT k.id, k.client_id, n.name, {BRIDGE} AS bridge,
+  k.exchange, k.label, k.is_testnet, k.is_active,
   coalesce(p.account, n.account), coalesce(p.connector, lower(k.exchange::text)),
   CASE
     WHEN NOT k.is_active OR n.status = 'SUSPENDED' THEN 'inactive'
@@ -99,24 +103,28 @@ SELECT k.id, k.client_id, c.name, k.exchange, k.label, k.is_testnet, k.is_active
   coalesce(r.message, ''), coalesce(r.failures, 0), r.due_at, r.last_attempt_at, r.live_since,
   coalesce(r.verified, 'unknown'), r.verified_at, nullif(d.key_id, k.id)
 FROM public.exchange_api_keys k
-JOIN public.clients c ON c.id = k.client_id
-JOIN named n ON n.id = k.client_id
+JOIN named n ON n.id = k.client_id {ROUTES}
 LEFT JOIN placed p ON p.key_id = k.id
-LEFT JOIN bridgetender.accounts o ON o.bridge = :bridge AND o.account = n.account
-LEFT JOIN desired d ON d.account = p.account AND d.connector = p.connector
-LEFT JOIN bridgetender.connectors r ON r.bridge = :bridge AND r.key_id = k.id
+LEFT JOIN bridgetender.accounts o ON o.bridge = {BRIDGE} AND o.account = n.account
+LEFT JOIN desired d ON d.bridge = p.bridge AND d.account = p.account AND d.connector = p.connector
+LEFT JOIN bridgetender.connectors r ON r.bridge = {BRIDGE} AND r.key_id = k.id
   AND d.key_id = k.id AND r.account = d.account AND r.connector = d.connector
 """
-_KEYS = text(f"{STANDING} ORDER BY c.name, k.exchange, k.created_at, k.id")
+_KEYS = text(f"{STANDING} ORDER BY n.name, k.exchange, k.created_at, k.id")
 _KEY = text(f"{STANDING} WHERE k.id = :key")
 _RECORD = text(f"""
 SELECT {columns("r")} FROM bridgetender.connectors r
 WHERE r.bridge = :bridge AND r.account = :account AND r.connector = :connector
 """)
 _LEFTOVERS = text("""
-SELECT account, connector, phase, reason, message, due_at FROM bridgetender.connectors
-WHERE bridge = :bridge AND phase IN ('removing', 'unremovable')
-ORDER BY account, connector
+SELECT c.bridge, account, connector, phase,
+  CASE WHEN dropped THEN 'bridge_dropped' ELSE reason END, message, due_at
+FROM bridgetender.connectors c, LATERAL (
+  SELECT c.bridge <> ALL(ARRAY(SELECT bridge FROM bridgetender.routes))
+    AND EXISTS (SELECT FROM bridgetender.routes) AS dropped
+) known
+WHERE dropped OR phase IN ('removing', 'unremovable')
+ORDER BY c.bridge, account, connector
 """)
 _BRIDGES = text("""
 SELECT bridge, coalesce(b.up, false), coalesce(b.reason, 'not asked yet'), b.since,
@@ -131,11 +139,14 @@ FROM bridgetender.attempts WHERE key_id = :key ORDER BY at DESC LIMIT :limit
 
 
 class Status:
-    """Answers questions about keys. May raise StoreError."""
+    """Answers questions about keys. May raise StoreError.
 
-    def __init__(self, engine: AsyncEngine, bridge: BridgeName) -> None:
+    *main* is the bridge of all keys before a daemon wrote down which bridges there are.
+    """
+
+    def __init__(self, engine: AsyncEngine, main: BridgeName = MAIN) -> None:
         self._engine = engine
-        self._bridge = bridge
+        self._bridge = main
 
     async def keys(self) -> Sequence[KeyStatus]:
         return [KeyStatus(*row) for row in await self._ask(_KEYS, bridge=self._bridge)]
@@ -149,7 +160,7 @@ class Status:
         return to_record(rows[0]) if rows else None
 
     async def leftovers(self) -> Sequence[Leftover]:
-        return [Leftover(*row) for row in await self._ask(_LEFTOVERS, bridge=self._bridge)]
+        return [Leftover(*row) for row in await self._ask(_LEFTOVERS)]
 
     async def bridges(self) -> Sequence[BridgeStatus]:
         return [BridgeStatus(*row) for row in await self._ask(_BRIDGES)]

@@ -7,7 +7,7 @@ from anyio.lowlevel import checkpoint
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from daemon.store.desired import ACCOUNTS, desired
+from daemon.store.desired import ACCOUNTS, BRIDGE, ROUTES, desired
 from daemon.store.rows import COLUMNS, KEY_COLUMNS, columns, to_key, to_record
 from reconciler.model import BridgeName, Case, Connector, Observation, Slot, Survey
 from reconciler.ports import Clients
@@ -143,7 +143,9 @@ def unclaimed(*, of_clients: bool, accounts: str = ACCOUNTS) -> str:
 WITH {desired(of_clients=of_clients)}
 SELECT DISTINCT ON (n.account) :bridge, n.account, n.id FROM named n
 WHERE n.status <> 'SUSPENDED'
-  AND EXISTS (SELECT FROM public.exchange_api_keys k WHERE k.client_id = n.id AND k.is_active)
+  AND EXISTS (
+    SELECT FROM public.exchange_api_keys k {ROUTES}
+    WHERE k.client_id = n.id AND k.is_active AND {BRIDGE} = :bridge)
   AND NOT EXISTS (
     SELECT FROM {accounts} o WHERE o.bridge = :bridge AND o.account = n.account)
 ORDER BY n.account, n.created_at, n.id

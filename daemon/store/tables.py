@@ -158,6 +158,15 @@ attempts = Table(
     Index("ix_attempts_at", "at"),
 )
 
+routes = Table(
+    "routes",
+    ours,
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("bridge", Text, nullable=False),
+    CheckConstraint("kind IN ('default', 'client', 'exchange')", name="routes_kind_check"),
+)
+
 wishes = Table(
     "wishes",
     ours,

@@ -85,7 +85,7 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER IF EXISTS {_trigger(event)} ON {THEIRS}.{table}")
     for function in ("hint_all()", "hint_clients()", "hint_keys()", "hint(uuid[])"):
         op.execute(f"DROP FUNCTION IF EXISTS bridgetender.{function}")
-    for name in ("attempts", "connectors", "keyring", "wishes", "accounts", "bridges", "leases"):
+    for name in ("attempts", "connectors", "keyring", "wishes", "routes", "accounts", "bridges", "leases"):
         op.drop_table(name, schema=SCHEMA)
 
 
@@ -180,6 +180,14 @@ def _create_coordination() -> None:
         sa.Column("account", sa.Text, primary_key=True),
         sa.Column("client_id", sa.Uuid, nullable=False),
         sa.Index("ix_accounts_client_id", "client_id"),
+        schema=SCHEMA,
+    )
+    op.create_table(
+        "routes",
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("subject", sa.Text, primary_key=True),
+        sa.Column("bridge", sa.Text, nullable=False),
+        sa.CheckConstraint("kind IN ('default', 'client', 'exchange')", name="routes_kind_check"),
         schema=SCHEMA,
     )
     op.create_table(

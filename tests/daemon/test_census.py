@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.metrics import Metrics
-from daemon.store.census import take_census
+from daemon.store.census import count_keys, take_census
 from daemon.vitals import Vitals
 from daemon.watch import Watch
 from reconciler.model import ClientId, KeyId, Lease, Phase, Reason, Record, Slot, Urgency
@@ -67,7 +67,9 @@ async def test_gauges_are_what_the_database_says(
 
     census = await take_census(engine, BRIDGE, START)
     metrics = Metrics()
-    Watch(metrics, Vitals(), HandClock()).counted(BRIDGE, census)
+    watch = Watch(metrics, Vitals(), HandClock())
+    watch.counted(BRIDGE, census)
+    watch.counted_keys(await count_keys(engine))
 
     def value(name: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(f"bridgetender_{name}", labels)

@@ -1,84 +1,141 @@
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from daemon.settings import BadSettings, Settings, from_environment, read
+from daemon.settings import EMBEDDED, OURS, BadSettings, BridgeSettings, Settings, read, unknown
 from daemon.vault import new_key
-from reconciler.model import Secret
+from reconciler.model import BridgeName, ClientId, Secret
+from reconciler.routes import MAIN, Routes
 
 KEY = new_key().reveal()
 RIGHT = {
+    "BRIDGETENDER_CONFIG": "",
     "DATABASE_URL": "postgresql://user:hunter2@db/shop",
     "ENCRYPTION_KEY": KEY,
     "TRADING_BRIDGE_URL": "http://127.0.0.1:8700",
 }
 WRONG = {
+    "BRIDGETENDER_CONFIG": "",
+    "DATABASE_URL": "mysql://user:hunter2@db/shop",
     "ENCRYPTION_KEY": "hunter2-is-no-fernet-key",
     "BRIDGETENDER_HEALTH_PORT": "65536",
-    "BRIDGETENDER_CONCURRENCY": "0",
     "BRIDGETENDER_LOG_FORMAT": "xml",
     "BRIDGETENDER_LOG_LEVEL": "LOUD",
     "BRIDGETENDER_HISTORY_DAYS": "a while",
+    "BRIDGETENDER_CONCURRENCY": "0",
+    "BRIDGETENDER_RESYNC_SECONDS": "often",
+    "TRADING_BRIDGE_URL": "http://bridge.example",
+    "TRADING_BRIDGE_CA_FILE": "relative.pem",
 }
+TWO = """
+health_port = 1234
+log_format = "console"
+
+[bridges.main]
+url = "https://one.example"
+token = "token-of-one"
+
+[bridges.second]
+url = "https://two.example:8443"
+user = "me"
+password_file = "{secret}"
+exchanges = ["okx", "gateio"]
+clients = ["Acme Capital", "00000000-0000-0000-0000-000000000007"]
+concurrency = 4
+"""
+
+
+def settings_of(**environment: str) -> Settings:
+    return read(RIGHT | environment, Settings)
+
+
+def mistakes(environment: dict[str, str]) -> list[str]:
+    with pytest.raises(BadSettings) as caught:
+        read(environment, Settings)
+    assert caught.value.__cause__ is None
+    return str(caught.value).splitlines()
+
+
+def config(directory: Path, text: str) -> dict[str, str]:
+    """Return an environment that names a TOML file, and no bridge of its own."""
+    file = directory / "bridgetender.toml"
+    file.write_text(text)
+    named = {name: RIGHT[name] for name in ("DATABASE_URL", "ENCRYPTION_KEY")}
+    return named | {"BRIDGETENDER_CONFIG": str(file)}
 
 
 def test_what_the_field_sets_is_enough_and_the_rest_has_defaults() -> None:
-    settings = from_environment(RIGHT)
+    settings = settings_of()
     assert settings.database_url == Secret(RIGHT["DATABASE_URL"])
-    assert settings.bridge_url == RIGHT["TRADING_BRIDGE_URL"]
-    assert settings.bridge_token is None
+    assert settings.bridges == (BridgeSettings(MAIN, RIGHT["TRADING_BRIDGE_URL"]),)
     assert (settings.health_host, settings.health_port) == ("127.0.0.1", 9464)
-    assert (settings.concurrency, settings.log_json, settings.log_level) == (32, True, "INFO")
+    assert (settings.log_json, settings.log_level) == (True, "INFO")
+
+
+def test_without_anything_set_the_daemon_brings_its_own() -> None:
+    settings = read({"BRIDGETENDER_CONFIG": ""}, Settings)
+    assert (settings.database_url, settings.keyring) == (EMBEDDED, None)
+    assert settings.bridges == (BridgeSettings(MAIN, OURS),)
+
+
+def test_somebody_elses_database_needs_the_encryption_key_it_was_written_with() -> None:
+    environment = {name: text for name, text in RIGHT.items() if name != "ENCRYPTION_KEY"}
+    (line,) = mistakes(environment)
+    assert line.startswith("ENCRYPTION_KEY (or ENCRYPTION_KEY_FILE) is empty or not set: a Fernet")
 
 
 def test_every_setting_is_read_from_its_place() -> None:
-    settings = from_environment(
-        RIGHT
-        | {
-            "TRADING_BRIDGE_TOKEN": "t",
-            "BRIDGETENDER_HEALTH_HOST": "0.0.0.0",
-            "BRIDGETENDER_HEALTH_PORT": "0",
-            "BRIDGETENDER_CONCURRENCY": "7",
-            "BRIDGETENDER_LOG_FORMAT": "console",
-            "BRIDGETENDER_LOG_LEVEL": "debug",
-            "BRIDGETENDER_HISTORY_DAYS": "90",
-        }
+    settings = settings_of(
+        TRADING_BRIDGE_TOKEN="t",
+        TRADING_BRIDGE_CA_FILE="/ca.pem",
+        TRADING_BRIDGE_PLAIN_HTTP="true",
+        BRIDGETENDER_HEALTH_HOST="0.0.0.0",
+        BRIDGETENDER_HEALTH_PORT="0",
+        BRIDGETENDER_CONCURRENCY="7",
+        BRIDGETENDER_LOG_FORMAT="console",
+        BRIDGETENDER_LOG_LEVEL="debug",
+        BRIDGETENDER_HISTORY_DAYS="90",
+        BRIDGETENDER_RESYNC_SECONDS="12.5",
+        BRIDGETENDER_STATE_DIR="/srv/state",
     )
-    assert settings.bridge_token == Secret("t")
+    (bridge,) = settings.bridges
+    assert (bridge.token, bridge.ca_file, bridge.plain_http) == (Secret("t"), Path("/ca.pem"), True)
     assert (settings.health_host, settings.health_port) == ("0.0.0.0", 0)
-    assert (settings.concurrency, settings.log_json, settings.log_level) == (7, False, "DEBUG")
-    assert settings.history_days == 90
+    assert (settings.log_json, settings.log_level) == (False, "DEBUG")
+    assert (settings.history_days, settings.state_dir) == (90, Path("/srv/state"))
+    assert settings.rules.resync == timedelta(seconds=12.5)
+    assert settings.rules_of(bridge).concurrency == 7
 
 
 def test_every_wrong_setting_is_named_at_once_with_what_is_expected() -> None:
-    with pytest.raises(BadSettings) as caught:
-        from_environment(WRONG)
-    lines = str(caught.value).splitlines()
-    assert [line.split(":")[0].split()[0] for line in lines] == [
-        *("DATABASE_URL", "ENCRYPTION_KEY", "TRADING_BRIDGE_URL"),
-        *("BRIDGETENDER_HEALTH_PORT", "BRIDGETENDER_CONCURRENCY", "BRIDGETENDER_LOG_FORMAT"),
-        *("BRIDGETENDER_LOG_LEVEL", "BRIDGETENDER_HISTORY_DAYS"),
-    ]
-    assert "is not a whole number from 0 to 65535" in lines[3]
-    assert "is neither 'json' nor 'console'" in lines[5]
+    lines = mistakes(WRONG)
+    assert {line.split(":")[0].split()[0] for line in lines} == WRONG.keys() - {
+        "BRIDGETENDER_CONFIG"
+    }
+    assert any("is not a whole number from 0 to 65535" in line for line in lines)
+    assert any("is neither 'json' nor 'console'" in line for line in lines)
+    assert "hunter2" not in "".join(lines)
 
 
-@pytest.mark.parametrize("number", ["-1", "1.5", "٣", "1e3", "9" * 5_000, "0x10", " "])
+@pytest.mark.parametrize("number", ["-1", "1.5", "٣", "1e3", "9" * 5_000, "0x10"])
 def test_a_number_is_written_in_plain_digits(number: str) -> None:
-    environment = RIGHT | {"BRIDGETENDER_CONCURRENCY": number}
-    if number == " ":
-        assert from_environment(environment).concurrency == 32
-        return
-    with pytest.raises(BadSettings, match=r"^BRIDGETENDER_CONCURRENCY: "):
-        from_environment(environment)
+    (line,) = mistakes(RIGHT | {"BRIDGETENDER_CONCURRENCY": number})
+    assert line.startswith("BRIDGETENDER_CONCURRENCY: ")
 
 
 def test_a_setting_may_come_from_a_file_and_loses_the_line_break(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(f"{KEY}\n")
     environment = {name: text for name, text in RIGHT.items() if name != "ENCRYPTION_KEY"}
-    from_environment(environment | {"ENCRYPTION_KEY_FILE": str(file)})
+    assert read(environment | {"ENCRYPTION_KEY_FILE": str(file)}, Settings).keyring is not None
+
+
+def test_a_setting_and_its_file_are_not_both_taken(tmp_path: Path) -> None:
+    (line,) = mistakes(RIGHT | {"ENCRYPTION_KEY_FILE": str(tmp_path)})
+    assert line == "ENCRYPTION_KEY and ENCRYPTION_KEY_FILE are both set: take one away"
 
 
 def test_a_file_that_does_not_do_is_named_with_its_path(tmp_path: Path) -> None:
@@ -87,30 +144,126 @@ def test_a_file_that_does_not_do_is_named_with_its_path(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe")
     wrong.write_text("hunter2-is-no-fernet-key")
     cases = {
-        tmp_path / "missing": "cannot be read: No such file",
-        tmp_path: "cannot be read: Is a directory",
-        binary: "cannot be read: it is not a text file",
-        empty: "is empty or not set",
-        wrong: "key 1 is not a Fernet key",
+        str(tmp_path / "missing"): "cannot be read: No such file",
+        str(tmp_path): "cannot be read: Is a directory",
+        str(binary): "cannot be read: it is not a text file",
+        str(empty): "is empty or not set",
+        str(wrong): "key 1 is not a Fernet key",
+        "a\x00b": "cannot be read",
     }
+    environment = {name: text for name, text in RIGHT.items() if name != "ENCRYPTION_KEY"}
     for path, complaint in cases.items():
-        with pytest.raises(BadSettings, match=r"^ENCRYPTION_KEY_FILE") as caught:
-            from_environment(RIGHT | {"ENCRYPTION_KEY_FILE": str(path)})
-        assert str(path) in str(caught.value)
-        assert complaint in str(caught.value)
-        assert "hunter2" not in str(caught.value)
-    with pytest.raises(BadSettings, match="cannot be read"):
-        from_environment(RIGHT | {"ENCRYPTION_KEY_FILE": "a\x00b"})
+        (line,) = mistakes(environment | {"ENCRYPTION_KEY_FILE": path})
+        assert line.startswith("ENCRYPTION_KEY_FILE")
+        assert complaint in line
+        assert "hunter2" not in line
 
 
-def test_secrets_never_print() -> None:
-    settings = from_environment(RIGHT | {"TRADING_BRIDGE_TOKEN": "hunter2"})
+def test_a_credential_of_systemd_is_a_setting(tmp_path: Path) -> None:
+    (tmp_path / "encryption_key").write_text(KEY)
+    (tmp_path / "bridge-main-token").write_text("t\n")
+    (tmp_path / "bridge-main-key_file").write_text("a private key")
+    (tmp_path / "bridge-main-cert_file").write_text("a certificate")
+    environment = {name: text for name, text in RIGHT.items() if name != "ENCRYPTION_KEY"}
+    settings = read(environment | {"CREDENTIALS_DIRECTORY": str(tmp_path)}, Settings)
+    (bridge,) = settings.bridges
+    assert settings.keyring is not None
+    assert bridge.token == Secret("t")
+    assert bridge.key_file == tmp_path / "bridge-main-key_file"
+
+
+def test_a_toml_file_says_the_same_and_the_environment_outweighs_it(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    environment = config(tmp_path, TWO.format(secret=secret))
+    settings = read(environment | {"BRIDGETENDER_HEALTH_PORT": "4321"}, Settings)
+    one, two = settings.bridges
+    assert (settings.health_port, settings.log_json) == (4321, False)
+    assert (one.url, one.token) == ("https://one.example", Secret("token-of-one"))
+    assert (two.user, two.password) == ("me", Secret("hunter2"))
+    assert (settings.rules_of(one).concurrency, settings.rules_of(two).concurrency) == (32, 4)
+
+
+def test_rules_say_which_key_goes_to_which_bridge(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    routes = read(config(tmp_path, TWO.format(secret=secret)), Settings).routes
+    second = BridgeName("second")
+    assert routes.default == MAIN
+    seventh, eighth = ClientId(UUID(int=7)), ClientId(UUID(int=8))
+    assert routes.bridge_of(eighth, "Birch", "binance") == MAIN
+    assert routes.bridge_of(eighth, "Birch", "GateIO") == second
+    assert routes.bridge_of(eighth, " acme capital", "binance") == second
+    assert routes.bridge_of(seventh, "Birch", "binance") == second
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("port = 1", "port: there is no such setting"),
+        ("helth_port = 1", "helth_port: there is no such setting (did you mean health_port?)"),
+        ("[bridges.main]\nurll = 'x'", "[bridges.main] urll: there is no such setting"),
+        ("health_port = [1]", "health_port: is neither text, a number, true, false nor a list"),
+        ("health_port = ['1']", "health_port: is a list and should be text"),
+        ("health_port = true", "health_port: is not a whole number"),
+        ("bridges = 3", "bridges: each bridge is a table of its own: [bridges.NAME]"),
+        ("[bridges]\nmain = 3", "bridges: each bridge is a table of its own: [bridges.NAME]"),
+        ("health_port = ", "is not TOML"),
+        ("[bridges.a]\n[bridges.b]", "say 'default = true' in exactly one of"),
+        (
+            "[bridges.a]\ndefault = true\n[bridges.b]\ndefault = true",
+            "say 'default = true' in exactly one of",
+        ),
+        ("[bridges.a]\ndefault = true\n[bridges.b]", "[bridges.b]: gets no keys"),
+        (
+            "[bridges.a]\n[bridges.b]\nexchanges=['gate']\n[bridges.c]\nexchanges=['gateio']",
+            "exchanges: 'gate': is named in more than one bridge",
+        ),
+        ("[bridges.main]\nuser = 'me'", "[bridges.main] user: user and password are set together"),
+        (
+            "[bridges.main]\nuser = 'me'\npassword = 'x'\ntoken = 'y'",
+            "[bridges.main] token: say either a token or user and password",
+        ),
+        ("[bridges.main]\nkey_file = '/k.pem'", "[bridges.main] cert_file: is missing"),
+        ("[bridges.'a b']", "a bridge's name has letters, digits, - and _ only"),
+        ("lease_seconds = 9\nrenew_seconds = 5", "lease_seconds"),
+    ],
+)
+def test_what_a_toml_file_gets_wrong_is_named_with_its_place(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
+    lines = mistakes(config(tmp_path, text))
+    assert any(complaint in line for line in lines), lines
+
+
+def test_a_bridge_of_the_environment_and_others_of_the_file_do_not_mix(tmp_path: Path) -> None:
+    environment = config(tmp_path, "[bridges.other]") | {"TRADING_BRIDGE_URL": "https://b.example"}
+    (line,) = mistakes(environment)
+    assert line.startswith("TRADING_BRIDGE_URL: is about the bridge 'main'")
+
+
+def test_a_variable_that_sets_nothing_is_named_with_what_may_be_meant() -> None:
+    environment = {
+        "BRIDGETENDER_HELTH_PORT": "1",
+        "TRADING_BRIDGE_URI": "x",
+        "BRIDGETENDER_PORT": "tcp://10.0.0.1:9464",
+        "BRIDGETENDER_SERVICE_HOST": "10.0.0.1",
+        "BRIDGETENDER_HEALTH_PORT": "1",
+        "TRADING_BRIDGE_TOKEN_FILE": "/x",
+    }
+    assert unknown(environment) == [
+        "BRIDGETENDER_HELTH_PORT (did you mean BRIDGETENDER_HEALTH_PORT?)",
+        "TRADING_BRIDGE_URI (did you mean TRADING_BRIDGE_URL?)",
+    ]
+
+
+def test_secrets_never_print(tmp_path: Path) -> None:
+    settings = settings_of(TRADING_BRIDGE_TOKEN="hunter2")
     assert "hunter2" not in repr(settings)
     assert KEY not in repr(settings)
-    with pytest.raises(BadSettings) as caught:
-        from_environment(WRONG)
-    assert "hunter2" not in str(caught.value)
-    assert caught.value.__cause__ is None
+    text = "database_url = 'postgresql://me:hunter2@db/x'\nencryption_key = 'hunter2'"
+    for line in mistakes({"BRIDGETENDER_CONFIG": config(tmp_path, text)["BRIDGETENDER_CONFIG"]}):
+        assert "hunter2" not in line
 
 
 def test_a_command_that_needs_less_is_told_of_less() -> None:
@@ -119,13 +272,15 @@ def test_a_command_that_needs_less_is_told_of_less() -> None:
         database_url: Secret
         health_port: int = 1
 
-    assert read({"DATABASE_URL": "x"}, Few) == Few(Secret("x"), 1)
+    url = "postgresql://db/x"
+    nothing = {"BRIDGETENDER_CONFIG": ""}
+    assert read(nothing | {"DATABASE_URL": url}, Few) == Few(Secret(url), 1)
     with pytest.raises(BadSettings) as caught:
-        read({"ENCRYPTION_KEY": "nonsense"}, Few)
+        read(nothing | {"ENCRYPTION_KEY": "nonsense"}, Few)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_every_field_but_the_name_of_the_bridge_can_be_set() -> None:
+def test_every_field_can_be_set() -> None:
     asked: set[str] = set()
 
     class Asked(dict[str, str]):
@@ -133,5 +288,15 @@ def test_every_field_but_the_name_of_the_bridge_can_be_set() -> None:
             asked.add(name.removesuffix("_FILE"))
             return super().get(name, default)
 
-    from_environment(Asked(RIGHT))
-    assert len(asked) == len(fields(Settings)) - 1
+    read(Asked(RIGHT), Settings)
+    known = {"database_url": "DATABASE_URL", "keyring": "ENCRYPTION_KEY"}
+    known["log_json"] = "BRIDGETENDER_LOG_FORMAT"
+    wanted = {field.name for field in fields(Settings)} - {"bridges", "rules"}
+    assert {known.get(name, f"BRIDGETENDER_{name.upper()}") for name in wanted} <= asked
+    of_bridge = {field.name for field in fields(BridgeSettings)} - {"name"}
+    paths = {name.removesuffix("_file") for name in of_bridge}
+    assert {f"TRADING_BRIDGE_{name.upper()}" for name in paths} <= asked
+
+
+def test_one_bridge_gets_everything() -> None:
+    assert settings_of().routes == Routes(MAIN)

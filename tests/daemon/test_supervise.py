@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 import httpx
@@ -15,17 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from daemon import supervise
-from daemon.bridges.line import BadBridgeUrl
 from daemon.embedded.children import clean_environment
 from daemon.embedded.postgres import Server
-from daemon.settings import Settings
+from daemon.settings import BridgeSettings, Settings
 from daemon.store import schema
 from daemon.store.engine import make_engine, transaction
 from daemon.vault import Keyring, new_key
 from daemon.web.server import AddressInUse, bind
 from daemon.wiring import open_vault
 from reconciler.model import Secret
-from reconciler.verdicts import StoreError
+from reconciler.routes import MAIN
 from tests.daemon.house import until
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,12 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings_for(url: str, keyring: Keyring | None = None) -> Settings:
-    return Settings(Secret(url), keyring or Keyring([new_key()]), NOBODY, health_port=0)
+    return Settings(
+        Secret(url),
+        keyring=keyring or Keyring([new_key()]),
+        bridges=(BridgeSettings(MAIN, NOBODY),),
+        health_port=0,
+    )
 
 
 @asynccontextmanager
@@ -130,26 +135,19 @@ async def test_a_database_that_is_not_there_is_waited_for() -> None:
 
 async def test_an_address_that_is_taken_is_named_with_its_setting(database_url: str) -> None:
     taken = bind("127.0.0.1", 0, "test")
-    settings = Settings(
-        Secret(database_url), Keyring([new_key()]), NOBODY, health_port=taken.getsockname()[1]
-    )
+    settings = replace(settings_for(database_url), health_port=taken.getsockname()[1])
     with pytest.raises(AddressInUse, match="BRIDGETENDER_HEALTH_PORT"):
         await supervise.run(settings)
     taken.close()
 
 
-async def test_addresses_that_cannot_work_are_refused_at_once(database_url: str) -> None:
-    keyring = Keyring([new_key()])
-    with pytest.raises(StoreError, match="not a PostgreSQL URL"):
-        await supervise.run(settings_for("mysql://root@localhost/x"))
-    with pytest.raises(BadBridgeUrl, match="unencrypted"):
-        await supervise.run(
-            Settings(Secret(database_url), keyring, "http://bridge.example", health_port=0)
-        )
-
-
 def test_a_process_with_wrong_settings_names_them_all_and_no_secret() -> None:
-    wrong = {"ENCRYPTION_KEY": "hunter2-hunter2", "BRIDGETENDER_HEALTH_PORT": "ninety"}
+    wrong = {
+        "ENCRYPTION_KEY": "hunter2-hunter2",
+        "BRIDGETENDER_HEALTH_PORT": "ninety",
+        "DATABASE_URL": "mysql://root:hunter2@localhost/x",
+        "TRADING_BRIDGE_URL": "http://bridge.example",
+    }
     ended = subprocess.run(
         [sys.executable, "-m", "daemon"],
         env=clean_environment() | wrong,
@@ -158,7 +156,7 @@ def test_a_process_with_wrong_settings_names_them_all_and_no_secret() -> None:
         check=False,
     )
     assert ended.returncode == 2
-    for name in (*wrong, "DATABASE_URL", "TRADING_BRIDGE_URL"):
+    for name in wrong:
         assert name in ended.stderr
     assert "hunter2" not in ended.stderr + ended.stdout
     assert "Traceback" not in ended.stderr

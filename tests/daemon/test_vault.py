@@ -6,9 +6,9 @@ from cryptography.fernet import Fernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.settings import MAIN
 from daemon.vault import BadEncryptionKey, FernetVault, Keyring, ends, new_key, parse_keys
 from reconciler.model import ClientId, Credentials, KeyId, SealedKey, Secret, Slot, StoredKey
+from reconciler.routes import MAIN
 from reconciler.verdicts import Undecryptable
 
 FIRST, SECOND, OTHER = new_key(), new_key(), new_key()

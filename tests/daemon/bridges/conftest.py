@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from bridge.app import Settings, create_app
 from bridge.paper.app import create_paper
 from bridge.serve import bind
+from daemon.bridges.access import Access
 from daemon.bridges.line import Line, Patience
 from daemon.bridges.trading import TradingBridge, open_bridge
 from reconciler.model import BridgeName, Credentials, Secret, Slot
@@ -42,7 +43,7 @@ def credentials(api_key: str = "good-key", passphrase: str | None = None) -> Cre
 def of_handler(handle: Callable[[httpx.Request], httpx.Response]) -> TradingBridge:
     """Return a bridge whose answers are written by hand, without a socket."""
     line = Line(
-        httpx.MockTransport(handle), httpx.URL("http://bridge/"), token="token-of-the-bridge"
+        httpx.MockTransport(handle), "http://bridge/", access=Access(Secret("token-of-the-bridge"))
     )
     return TradingBridge(BRIDGE, line, StoppedClock(), QUICK)
 
@@ -117,8 +118,8 @@ async def _our_rig() -> AsyncIterator[Rig]:
         app = create_app(Settings(token="token-of-the-bridge", exchange_origin=exchange))
         await stack.enter_async_context(app.router.lifespan_context(app))
         url = await stack.enter_async_context(served(app))
-        token = "token-of-the-bridge"
-        client = open_bridge(BRIDGE, url, StoppedClock(), token=token, patience=QUICK)
+        access = Access(Secret("token-of-the-bridge"))
+        client = open_bridge(BRIDGE, url, StoppedClock(), access=access, patience=QUICK)
         bridge = await stack.enter_async_context(client)
 
         async def restart() -> None:

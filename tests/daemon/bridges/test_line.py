@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from daemon.bridges.line import BadBridgeUrl, address
+from daemon.bridges.address import BadBridgeUrl, address
 from daemon.bridges.trading import TradingBridge, open_bridge
 from reconciler.verdicts import Unavailable, Unclear, Verdict
 from tests.daemon.bridges.conftest import BRIDGE, SLOT, StoppedClock, credentials, of_handler
@@ -35,7 +35,7 @@ def test_a_unix_socket_is_read(url: str) -> None:
 def test_secrets_leave_the_machine_unencrypted_only_when_allowed(url: str) -> None:
     with pytest.raises(BadBridgeUrl, match="unencrypted"):
         address(url)
-    assert address(url, plain_http=True).base.host
+    assert address(url, plain_http=True).base == f"{url}/"
 
 
 @pytest.mark.parametrize(

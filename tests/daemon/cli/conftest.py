@@ -19,13 +19,13 @@ from bridge.app import Settings, create_app
 from bridge.paper.app import create_paper
 from bridge.serve import bind
 from daemon.cli.app import app
-from daemon.settings import MAIN
 from daemon.store.leases import PostgresLeases
 from daemon.store.ledger import PostgresLedger
 from daemon.store.people import People, SealedEntry
 from daemon.store.status import Status
 from daemon.vault import Keyring, new_key
 from reconciler.model import ClientId, KeyId, Lease, Phase, Reason, Record, Secret, Slot
+from reconciler.routes import MAIN
 
 API_KEY = "canary-key-5d1f2f0c9a7e4b6d8c3a1e0f-yek"
 API_SECRET = "Y2FuYXJ5LXNlY3JldC1jYW5hcnktc2VjcmV0"  # base64, as Kraken's must be

@@ -94,14 +94,15 @@ def test_an_interrupt_has_the_exit_code_that_shells_expect(monkeypatch: pytest.M
     assert CliRunner().invoke(app, ["version"]).exit_code == Code.INTERRUPTED
 
 
-def test_run_and_the_module_are_the_same_and_name_every_missing_setting() -> None:
+def test_run_and_the_module_are_the_same_and_name_every_wrong_setting() -> None:
+    wrong = {"DATABASE_URL": "x", "ENCRYPTION_KEY": "x", "TRADING_BRIDGE_URL": "x"}
     for command in (["-c", "from daemon.cli import main; main()", "run"], ["-m", "daemon"]):
         done = subprocess.run(
-            [sys.executable, *command], capture_output=True, text=True, check=False, env={}
+            [sys.executable, *command], capture_output=True, text=True, check=False, env=wrong
         )
         assert done.returncode == Code.USAGE
-        for name in ("DATABASE_URL", "ENCRYPTION_KEY", "TRADING_BRIDGE_URL"):
-            assert f"{name} (or {name}_FILE) is empty or not set" in done.stderr
+        for name in wrong:
+            assert f"bridgetender: {name}: " in done.stderr
         assert "Traceback" not in done.stderr
 
 
@@ -114,8 +115,8 @@ NEEDS = {
     ("keys", "add", "Acme", "okx"): {"DATABASE_URL", "ENCRYPTION_KEY"},
     ("keys", "delete", "01234567"): {"DATABASE_URL"},
     ("reinit", "--all"): {"DATABASE_URL"},
-    ("plan",): {"DATABASE_URL", "TRADING_BRIDGE_URL"},
-    ("explain", "01234567"): {"DATABASE_URL", "ENCRYPTION_KEY", "TRADING_BRIDGE_URL"},
+    ("plan",): {"DATABASE_URL"},
+    ("explain", "01234567"): {"DATABASE_URL", "ENCRYPTION_KEY"},
 }
 
 
@@ -167,7 +168,7 @@ async def test_a_database_that_is_not_there_or_not_migrated_says_which(
 async def test_a_url_that_is_none_of_postgresql_is_a_wrong_setting(cli: Any) -> None:
     result = await cli("status", DATABASE_URL="mysql://root:hunter2@localhost/shop")
     assert result.exit_code == Code.USAGE
-    assert "DATABASE_URL is not a PostgreSQL URL" in result.output
+    assert "DATABASE_URL: is not a PostgreSQL URL" in result.output
     assert "hunter2" not in result.output
 
 

@@ -8,15 +8,18 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli.exits import Code
-from daemon.settings import MAIN
 from daemon.store.ledger import PostgresLedger
 from daemon.store.people import People
 from daemon.store.preview import preview
 from reconciler.model import Case, ClientId, Connector, KeyId, Observation, Phase, Reason, Slot
+from reconciler.routes import MAIN
 
 pytestmark = pytest.mark.anyio
 ACME = "client_acme_capital"
-TABLES = ("accounts", "attempts", "bridges", "connectors", "keyring", "leases", "wishes")
+TABLES = (
+    *("accounts", "attempts", "bridges", "connectors", "keyring", "leases", "routes"),
+    *("wishes",),
+)
 
 
 @pytest.fixture
@@ -129,9 +132,11 @@ async def test_without_the_bridge_the_plan_says_that_it_lacks_the_listing(
 ) -> None:
     result = await cli("plan")
     assert result.exit_code == Code.BRIDGE
-    assert "Warning: the bridge is away (Trading Bridge unreachable" in result.stderr
+    assert "Warning: the bridge 'main' is away (Trading Bridge unreachable" in result.stderr
     assert str(key) in result.stdout
-    assert json.loads((await cli("plan", "--json")).stdout)["bridge"].startswith("Trading Bridge")
+    assert json.loads((await cli("plan", "--json")).stdout)["away"]["main"].startswith(
+        "Trading Bridge"
+    )
 
 
 async def test_a_bridge_url_that_cannot_be_used_is_a_wrong_setting(cli: Any) -> None:

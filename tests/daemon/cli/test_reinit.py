@@ -38,7 +38,7 @@ async def test_a_wish_is_written_for_every_active_key_asked_for(
     whom = {"--all": [], "--client": ["Acme Capital"], "--key": [str(keys[1])[:13]]}[who]
     result = await cli("reinit", who, *whom, "--json")
     assert result.exit_code == Code.OK
-    assert json.loads(result.stdout) == {"asked_for": len(wished), "holder": None}
+    assert json.loads(result.stdout) == {"asked_for": len(wished), "without_holder": ["main"]}
     assert await _wishes(engine) == {keys[number] for number in wished}
 
 

@@ -90,7 +90,10 @@ async def test_live_keys_are_not_well_while_the_bridge_is_down(
     await daemon.write(key, Phase.LIVE, Reason.APPLIED)
     result = await cli("status")
     assert result.exit_code == Code.UNSETTLED
-    assert "the bridge is down (Trading Bridge unreachable: connection refused)" in result.stdout
+    assert (
+        "the bridge 'main' is down (Trading Bridge unreachable: connection refused)"
+        in result.stdout
+    )
 
 
 async def test_a_key_without_a_record_is_pending(cli: Any, daemon: Any, key: KeyId) -> None:
@@ -123,10 +126,10 @@ async def test_the_document_has_every_key_and_times_with_a_zone(
     await daemon.write(key, Phase.LIVE, Reason.APPLIED, verified_at=daemon.now)
     said = json.loads((await cli("status", "--json")).stdout)
     assert (said["settled"], said["all_live"]) == (True, True)
-    assert said["bridge"]["holder"] == "host:1:test"
+    assert said["bridges"][0]["holder"] == "host:1:test"
     assert [row["words"] for row in said["keys"]] == [
         "the bridge has these credentials",
         "the key is disabled",
     ]
-    for moment in (said["bridge"]["since"], said["keys"][0]["verified_at"]):
+    for moment in (said["bridges"][0]["since"], said["keys"][0]["verified_at"]):
         assert datetime.fromisoformat(moment).utcoffset() == timedelta(0)

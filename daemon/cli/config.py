@@ -1,0 +1,137 @@
+"""`config`: are the settings right, and does what they name answer."""
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import anyio
+import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.cli.exits import Code, Trouble
+from daemon.cli.line import bridge
+from daemon.cli.output import Json, document, say, table, warn
+from daemon.cli.parts import command_app
+from daemon.cli.reach import ForBridge, ForKeys, away, opened, settings, whereabouts
+from daemon.embedded.errors import EmbeddedError
+from daemon.embedded.supplies import state_of
+from daemon.settings import EMBEDDED, BadSettings, Settings, read, unknown
+from daemon.store import schema
+from daemon.store.keyring import check_keyring
+from daemon.vault import Keyring
+from daemon.wiring import check_bridges
+from reconciler.model import BridgeName
+from reconciler.verdicts import StoreError, Undecryptable, Verdict
+
+app = command_app("Check the settings, and what they lead to.")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; *code* is what its failure makes of the command."""
+
+    name: str
+    ok: bool
+    found: str
+    code: Code
+
+
+@app.callback()
+def _config() -> None: ...
+
+
+@app.command()
+def check(
+    *,
+    offline: Annotated[bool, typer.Option(help="Look at the settings only.")] = False,
+    json: Json = False,
+) -> None:
+    """Check the settings, then whether database and bridges answer.
+
+    Exit code: 0 all is well, 2 a setting is wrong, 4 it is the database, 5 it is a bridge.
+    """
+    said = _said()
+    checks = [Check("settings", ok=True, found=_origin(said), code=Code.USAGE)]
+    if not offline:
+        checks += anyio.run(_looked, said)
+    first = next((each for each in checks if not each.ok), None)
+    if json:
+        document({"checks": checks, "well": first is None})
+    else:
+        states = {True: "ok", False: "BROKEN"}
+        table(("Check", "", "Found"), [(c.name, states[c.ok], c.found) for c in checks])
+        say("All is well." if first is None else f"First trouble: {first.name}: {first.found}")
+    raise typer.Exit(first.code if first else Code.OK)
+
+
+def _said() -> Settings:
+    """Return the settings as the daemon would read them. Raises Trouble naming all mistakes."""
+    try:
+        said = read(os.environ, Settings)
+        check_bridges(said)
+    except BadSettings as error:
+        raise Trouble(f"settings are missing or wrong:\n{error}") from None
+    for name in unknown(os.environ):
+        warn(f"{name} sets nothing")
+    return said
+
+
+def _origin(said: Settings) -> str:
+    try:
+        where = f"embedded in {state_of(said)}" if said.database_url == EMBEDDED else "set"
+    except EmbeddedError as error:
+        raise Trouble(str(error)) from None
+    names = ", ".join(each.name for each in said.bridges)
+    return f"database {where}; bridges {names}, of which {said.routes.default} is the default"
+
+
+async def _looked(said: Settings) -> list[Check]:
+    reached = ForBridge(said.database_url, said.bridges, said.state_dir)
+    bridges = [await _bridge(reached, each.name) for each in said.bridges]
+    if said.database_url == EMBEDDED and not (state_of(said) / "postgres/data").exists():
+        found = "none yet: it is made when 'bridgetender run' first runs"
+        return [Check("database", ok=True, found=found, code=Code.DATABASE), *bridges]
+    try:
+        wanted = settings(ForKeys)
+    except Trouble as error:  # it is embedded, and does not run
+        return [Check("database", ok=False, found=str(error), code=Code.DATABASE), *bridges]
+    async with opened(wanted.database_url) as engine:
+        return [each async for each in _database(engine, wanted.keyring)] + bridges
+
+
+async def _database(engine: AsyncEngine, keyring: Keyring) -> AsyncIterator[Check]:
+    """Yield what is found, up to the first trouble."""
+    try:
+        version = await schema.version(engine)
+    except StoreError as error:
+        found = " ".join(away(engine, error).splitlines())
+        yield Check("database", ok=False, found=found, code=Code.DATABASE)
+        return
+    yield Check("database", ok=True, found=whereabouts(engine.url), code=Code.DATABASE)
+    current = version is not None and version >= schema.newest()
+    needed = f"{schema.newest()} is needed: run 'bridgetender migrate'"
+    found = f"at {version}" if current else f"{version or 'no tables yet'}; {needed}"
+    yield Check("schema", ok=current, found=found, code=Code.DATABASE)
+    if current:
+        yield await _keyring(engine, keyring)
+
+
+async def _keyring(engine: AsyncEngine, keyring: Keyring) -> Check:
+    try:
+        await check_keyring(engine, keyring.unseal)
+    except Undecryptable:
+        found = "ENCRYPTION_KEY is not the one that this database was set up with: add that one"
+        return Check("keyring", ok=False, found=found, code=Code.USAGE)
+    return Check("keyring", ok=True, found="it reads this database", code=Code.USAGE)
+
+
+async def _bridge(wanted: ForBridge, name: BridgeName) -> Check:
+    title = f"bridge {name}"
+    try:
+        async with bridge(wanted, name) as asked:
+            seen = await asked.observe()
+    except Verdict as verdict:
+        return Check(title, ok=False, found=str(verdict), code=Code.BRIDGE)
+    found = f"answers, and lists {len(seen.connectors)} connector(s)"
+    return Check(title, ok=True, found=found, code=Code.BRIDGE)

@@ -1,0 +1,87 @@
+"""A loop for each bridge of this process: begun, exchanged and ended as the settings say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from daemon.settings import BridgeSettings
+from daemon.wiring import Parts, open_the_bridge
+from reconciler.loop import Loop
+from reconciler.model import BridgeName
+from reconciler.ports import Clients, Vault
+from reconciler.rules import Rules
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Berth:
+    """One bridge that is looked after, and how."""
+
+    settings: BridgeSettings
+    rules: Rules
+    stop: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    loop: Loop | None = None
+
+
+class Fleet:
+    """Every bridge of this process."""
+
+    def __init__(self, parts: Parts, vault: Vault) -> None:
+        self._parts = parts
+        self._vault = vault
+        self._berths: dict[BridgeName, _Berth] = {}
+        self._tasks: TaskGroup | None = None
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Look after the bridges of the settings until *stop*; then let every loop end."""
+        async with anyio.create_task_group() as self._tasks:
+            self._begin(self._parts.settings.bridges)
+            await stop.wait()
+            for berth in self._berths.values():
+                berth.stop.set()
+        self._tasks = None
+
+    async def change(self, bridges: Sequence[BridgeSettings]) -> None:
+        """Look after *bridges* from now on; those that are as before go on undisturbed."""
+        wanted = {each.name: (each, self._parts.settings.rules_of(each)) for each in bridges}
+        for name, berth in list(self._berths.items()):
+            if wanted.get(name) != (berth.settings, berth.rules):
+                await self._end(name, gone=name not in wanted)
+        self._begin([each for each in bridges if each.name not in self._berths])
+
+    def look(self, clients: Clients) -> None:
+        """Pass a hint on to every loop."""
+        for berth in self._berths.values():
+            if berth.loop is not None:
+                berth.loop.look(clients)
+
+    def _begin(self, bridges: Sequence[BridgeSettings]) -> None:
+        for bridge in bridges:
+            if self._tasks is not None:
+                berth = _Berth(bridge, self._parts.settings.rules_of(bridge))
+                self._berths[bridge.name] = berth
+                self._parts.watch.begin(bridge.name)
+                self._tasks.start_soon(self._look_after, berth)
+
+    async def _end(self, name: BridgeName, *, gone: bool) -> None:
+        berth = self._berths.pop(name)
+        log.info("bridge_dropped" if gone else "bridge_changed", bridge=name)
+        berth.stop.set()
+        await berth.ended.wait()
+        if gone:
+            self._parts.watch.forget(name)
+
+    async def _look_after(self, berth: _Berth) -> None:
+        try:
+            async with open_the_bridge(berth.settings, self._parts.clock) as bridge:
+                ports = self._parts.ports(bridge, self._vault, berth.settings.name, berth.rules)
+                berth.loop = Loop(berth.settings.name, ports)
+                await berth.loop.run(berth.stop)
+        finally:
+            berth.loop = None
+            berth.ended.set()

@@ -1,0 +1,112 @@
+"""What a setting's text may be: each function returns the value or says what is expected."""
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote
+
+from daemon.logs import guard
+from daemon.vault import Keyring, parse_keys
+from reconciler.model import Secret
+
+T = TypeVar("T")
+Said = str | Sequence[str]
+Reader = Callable[[Said], object]
+
+
+def text(said: Said) -> str:
+    if not isinstance(said, str):
+        raise ValueError("is a list and should be text")  # noqa: TRY004 - settings are ValueErrors
+    return said
+
+
+def of_text(read: Callable[[str], object]) -> Reader:
+    """Return a reader of what must be text."""
+    return lambda said: read(text(said))
+
+
+def texts(said: Said) -> frozenset[str]:
+    """Read a list of texts; one text is a list with commas in it."""
+    items = said.split(",") if isinstance(said, str) else said
+    return frozenset(item.strip() for item in items if item.strip())
+
+
+def secret(said: str) -> Secret:
+    guard(said)
+    return Secret(said)
+
+
+def keyring(said: str) -> Keyring:
+    keys = parse_keys(said)
+    for key in keys:
+        guard(key.reveal())
+    return Keyring(keys)
+
+
+def database(said: str) -> Secret:
+    """Read the URL of a PostgreSQL; what it says is never repeated."""
+    if not re.match(r"postgres(ql)?(\+\w+)?://", said):
+        raise ValueError("is not a PostgreSQL URL: postgresql://user:password@host:5432/database")
+    return hidden_url(said)
+
+
+def hidden_url(said: str) -> Secret:
+    """Read a URL that may hold a password."""
+    match = _PASSWORD.search(said)
+    if match:
+        guard(match[1])
+        guard(unquote(match[1]))
+    return Secret(said)
+
+
+_PASSWORD = re.compile(r"://[^:/@]*:([^@]+)@")
+
+
+def port(said: str) -> int:
+    return whole(0, 65_535)(said)
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    def read(said: str) -> int:
+        if not said.isascii() or not said.isdigit() or not low <= int(said) <= high:
+            raise ValueError(f"is not a whole number from {low} to {high}")
+        return int(said)
+
+    return read
+
+
+def seconds(low: float, high: float) -> Callable[[str], timedelta]:
+    def read(said: str) -> timedelta:
+        plain = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", said)
+        if not plain or not low <= float(said) <= high:
+            raise ValueError(f"is not a number of seconds from {low:g} to {high:g}")
+        return timedelta(seconds=float(said))
+
+    return read
+
+
+def yes(said: str) -> bool:
+    if said.lower() not in ("true", "false", "yes", "no", "1", "0", "on", "off"):
+        raise ValueError("is neither 'true' nor 'false'")
+    return said.lower() in ("true", "yes", "1", "on")
+
+
+def is_json(said: str) -> bool:
+    if said not in ("json", "console"):
+        raise ValueError("is neither 'json' nor 'console'")
+    return said == "json"
+
+
+def level(said: str) -> str:
+    if said.upper() not in logging.getLevelNamesMapping():
+        raise ValueError("is none of DEBUG, INFO, WARNING, ERROR")
+    return said.upper()
+
+
+def path(said: str) -> Path:
+    if "\x00" in said or not Path(said).is_absolute():
+        raise ValueError(f"{said!r} is not the whole path of a file or directory")
+    return Path(said)
