@@ -21,8 +21,8 @@ check: .venv/.dev ## lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.runtime ## how fast 200 missing keys converge, beside the ideal
-	@$(BIN)/python -m bench.convergence $(ARGS)
+bench: .venv/.runtime ## figures (BENCH=convergence or reaction)
+	@$(BIN)/python -m bench.$(or $(BENCH),convergence) $(ARGS)
 
 lock: ## pin every dependency anew, with hashes and without host names (needs uv)
 	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,24 +1,34 @@
-"""A Trading Bridge that only waits: every call takes the same time, and nothing behind it does."""
+"""A Trading Bridge that only waits: every call takes the same time, and nothing behind it does.
+
+It says when it first heard of a connector, on the monotonic clock that all processes share, and it
+can be told to hold many at once.
+"""
 
 import argparse
 import asyncio
 import json
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 import uvloop
 from aiohttp import web
 
+BOOT_ID = uuid4().hex
+LARGEST = 64 * 1024 * 1024
 routes = web.RouteTableDef()
 LATENCY = web.AppKey("latency", float)
-CONNECTORS = web.AppKey("connectors", dict[tuple[str, str], str | None])
+CONNECTORS = web.AppKey("connectors", dict[tuple[str, str], bytes])
+"""Each as its row of the listing."""
 CALLS = web.AppKey("calls", Counter[str])
+HEARD = web.AppKey("heard", defaultdict[tuple[str, str], asyncio.Future[float]])
 
 
 @routes.get("/health")
 async def health(_: web.Request) -> web.Response:
-    return web.json_response({"status": "ok", "boot_id": "bench"})
+    return web.json_response({"status": "ok", "boot_id": BOOT_ID})
 
 
 @routes.get("/calls")
@@ -26,13 +36,25 @@ async def calls(request: web.Request) -> web.Response:
     return web.json_response(request.app[CALLS])
 
 
+@routes.get("/heard/{account}/{connector}")
+async def heard(request: web.Request) -> web.Response:
+    """Wait until a connector is added; say when its first byte was here."""
+    return web.json_response(await request.app[HEARD][_slot(request)])
+
+
 @routes.get("/connectors")
 async def listing(request: web.Request) -> web.Response:
-    rows = [
-        {"account": account, "connector": connector, "fingerprint": fingerprint}
-        for (account, connector), fingerprint in sorted(request.app[CONNECTORS].items())
-    ]
-    return web.json_response({"boot_id": "bench", "connectors": rows})
+    rows = b",".join(request.app[CONNECTORS].values())
+    body = b'{"boot_id":"%s","connectors":[%s]}' % (BOOT_ID.encode(), rows)
+    return web.Response(body=body, content_type="application/json")
+
+
+@routes.post("/seed")
+async def seed(request: web.Request) -> web.Response:
+    """Hold the connectors of a list: account, connector and fingerprint of each."""
+    for account, connector, fingerprint in await request.json():
+        _hold(request, (account, connector), fingerprint)
+    return web.json_response({"success": True})
 
 
 @routes.post("/accounts/create")
@@ -42,10 +64,13 @@ async def create(request: web.Request) -> web.Response:
 
 @routes.post("/connectors/add")
 async def add(request: web.Request) -> web.Response:
-    body = await request.json()
+    now, body = monotonic(), await request.json()
     slot = (body["account_name"], body["connector_name"])
+    first = request.app[HEARD][slot]
+    if not first.done():
+        first.set_result(now)
     answer = await _slowly(request, "add")
-    request.app[CONNECTORS][slot] = body.get("fingerprint")
+    _hold(request, slot, body.get("fingerprint"))
     return answer
 
 
@@ -56,10 +81,18 @@ async def verify(request: web.Request) -> web.Response:
 
 @routes.delete("/connectors/{account}/{connector}")
 async def remove(request: web.Request) -> web.Response:
-    slot = (request.match_info["account"], request.match_info["connector"])
     answer = await _slowly(request, "remove")
-    request.app[CONNECTORS].pop(slot, None)
+    request.app[CONNECTORS].pop(_slot(request), None)
     return answer
+
+
+def _slot(request: web.Request) -> tuple[str, str]:
+    return request.match_info["account"], request.match_info["connector"]
+
+
+def _hold(request: web.Request, slot: tuple[str, str], fingerprint: str | None) -> None:
+    row = {"account": slot[0], "connector": slot[1], "fingerprint": fingerprint}
+    request.app[CONNECTORS][slot] = json.dumps(row).encode()
 
 
 async def _slowly(request: web.Request, call: str) -> web.Response:
@@ -69,8 +102,9 @@ async def _slowly(request: web.Request, call: str) -> web.Response:
 
 
 async def _serve(path: str, latency: float) -> None:
-    app = web.Application()
+    app = web.Application(client_max_size=LARGEST)
     app[LATENCY], app[CONNECTORS], app[CALLS] = latency, {}, Counter()
+    app[HEARD] = defaultdict(asyncio.get_running_loop().create_future)
     app.add_routes(routes)
     runner: Any = web.AppRunner(app, access_log=None)
     await runner.setup()

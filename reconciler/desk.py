@@ -1,6 +1,7 @@
 """What planning and work share while one lease lasts, so that neither writes over the other."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -9,7 +10,7 @@ import anyio
 from reconciler.backoff import Draw
 from reconciler.bell import Bell
 from reconciler.lookout import Lookout
-from reconciler.model import Lease, Record, Slot
+from reconciler.model import Instant, Lease, Phase, Reason, Record, Slot, Urgency
 from reconciler.pacing import Breaker
 from reconciler.ports import Bridge, Clients, Clock, Keys, Leases, Ledger, Meter, Vault
 from reconciler.records import Scribe
@@ -31,12 +32,19 @@ class Ports:
     rules: Rules
 
 
+@dataclass(slots=True, eq=False)
+class Pass:
+    """One that is under way, and the slots that *moved* since it began."""
+
+    moved: set[Slot] = field(default_factory=set)
+
+
 @dataclass(slots=True)
 class Desk:
-    """*busy* slots are being attempted; *moved* ones were, since the pass under way began.
+    """*busy* slots are being attempted.
 
-    A pass speaks about neither: what it read of them may be outdated. *lock* is held wherever
-    records are read to be written back.
+    A pass speaks neither of them nor of those that moved since it began: what it read of them may
+    be outdated. *lock* is held wherever records are read to be written back.
     """
 
     ports: Ports
@@ -51,7 +59,11 @@ class Desk:
     work: Bell = field(default_factory=Bell)
     idle: Bell = field(default_factory=Bell)
     busy: set[Slot] = field(default_factory=set)
-    moved: set[Slot] = field(default_factory=set)
+    fresh: dict[Slot, Record] = field(default_factory=dict)
+    """Planned, most urgent and not written yet: the worker is about to write their intents."""
+    room: Callable[[], int] = lambda: 0
+    """How many more the worker would take now."""
+    _passes: list[Pass] = field(default_factory=list)
     _again: dict[Slot, Clients] = field(default_factory=dict)
     _attempts: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -63,19 +75,61 @@ class Desk:
         """Return a name for an attempt that no other of this bridge has."""
         return f"{self.lease.epoch}-{next(self._attempts)}"
 
-    def free(self, records: Iterable[Record]) -> list[Record]:
-        """Return the records that a pass may write; it looks at the others again afterwards."""
-        return [r for r in records if not self.defers(r.slot, frozenset({r.client_id}))]
+    @contextmanager
+    def passing(self) -> Iterator[Pass]:
+        """Yield a pass that hears which slots move while it is under way."""
+        one = Pass()
+        self._passes.append(one)
+        try:
+            yield one
+        finally:
+            self._passes.remove(one)
 
-    def defers(self, slot: Slot, clients: Clients) -> bool:
+    def free(self, records: Iterable[Record], one: Pass) -> list[Record]:
+        """Return the records that a pass may write; it looks at the others again afterwards."""
+        return [r for r in records if not self.defers(r.slot, frozenset({r.client_id}), one)]
+
+    def defers(self, slot: Slot, clients: Clients, one: Pass) -> bool:
         """Tell whether a pass must leave *slot* alone; it then looks at *clients* afterwards."""
         if slot in self.busy:
             self.afterwards(slot, clients)
-        elif slot in self.moved:
+        elif slot in one.moved:
             self.lookout.look(clients)
         else:
             return False
         return True
+
+    def hand(self, records: Sequence[Record], by: Pass) -> list[Record]:
+        """Hand the worker what it has room for now; return the rest, which is to be written.
+
+        What is handed is written first with its intent. Every other pass hears of all of it.
+        """
+        now, rest = self.ports.clock.now(), []
+        for record in records:
+            self._move(record.slot, by)
+            if self._is_fresh(record, now) and len(self.fresh) < self.room():
+                self.fresh[record.slot] = record
+            else:
+                self.fresh.pop(record.slot, None)
+                rest.append(record)
+        return rest
+
+    def take_fresh(self) -> list[Record]:
+        records = list(self.fresh.values())
+        self.fresh.clear()
+        return records
+
+    @staticmethod
+    def _is_fresh(record: Record, now: Instant) -> bool:
+        """A wish is granted where the plan is written down, so that is never skipped."""
+        due = record.due_at is not None and record.due_at <= now
+        most_urgent = record.phase is Phase.PENDING and record.urgency is Urgency.NOW
+        return due and most_urgent and record.reason is not Reason.REINITIALIZE
+
+    def _move(self, slot: Slot, by: Pass | None = None) -> None:
+        for one in self._passes:
+            if one is not by:
+                one.moved.add(slot)
 
     def afterwards(self, slot: Slot, clients: Clients) -> None:
         """Look at *clients*' slots once this one is handed back; None means everybody's."""
@@ -86,7 +140,7 @@ class Desk:
         """Hand a slot back: its outcome is written."""
         self.busy.discard(slot)
         if moved:
-            self.moved.add(slot)
+            self._move(slot)
         if slot in self._again:
             self.lookout.look(self._again.pop(slot))
         self.work.ring()

@@ -8,7 +8,7 @@ import structlog
 
 from reconciler.backoff import spread
 from reconciler.decide import decide
-from reconciler.desk import Desk
+from reconciler.desk import Desk, Pass
 from reconciler.model import Absence, Case, Instant, Observation, Phase, Record, Sight, Slot
 from reconciler.ports import Clients
 from reconciler.turns import in_turns
@@ -28,27 +28,41 @@ class Planner:
         self._reported: tuple[bool, str] | None = None
 
     async def run(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            await self._look_at_everything()
+            tasks.start_soon(self._look_at_hinted)
+            while True:
+                await self._look_at_everything()
+
+    async def _look_at_everything(self) -> None:
+        await self._desk.lookout.everything()
+        await self._timed_pass(None)
+
+    async def _look_at_hinted(self) -> None:
+        """A look at everything takes a second at 100,000 keys, and nobody has to wait for it."""
         while True:
-            clients = await self._desk.lookout.next()
-            started = anyio.current_time()
-            result = await self._pass(clients)
-            self._ports.meter.passed(self._bridge, result, anyio.current_time() - started)
+            await self._timed_pass(await self._desk.lookout.hinted())
+
+    async def _timed_pass(self, clients: Clients) -> None:
+        started = anyio.current_time()
+        result = await self._pass(clients)
+        self._ports.meter.passed(self._bridge, result, anyio.current_time() - started)
 
     async def _pass(self, clients: Clients) -> str:
         try:
-            await self.look(clients)
+            with self._desk.passing() as one:
+                await self.look(clients, one)
         except StoreError as error:
             log.warning("pass_failed", bridge=self._bridge, reason=str(error))
             self._desk.lookout.within(self._ports.rules.second_look.total_seconds())
             return "store_error"
         return "ok" if self._desk.breaker.closed else "bridge_down"
 
-    async def look(self, clients: Clients) -> None:
+    async def look(self, clients: Clients, one: Pass) -> None:
         """Make one pass over *clients*' slots; only one over everybody's asks the bridge."""
-        self._desk.moved.clear()
         seen = await self._observe() if clients is None else None
         survey = await self._ports.ledger.survey(self._bridge, seen, clients)
-        await self._plan(survey.cases, seen)
+        await self._plan(survey.cases, seen, one)
         if survey.unmanaged is not None:
             self._ports.meter.unmanaged(self._bridge, survey.unmanaged)
         if clients is None:
@@ -56,11 +70,12 @@ class Planner:
         elif any(_to_go(case) for case in survey.cases):
             self._desk.lookout.within(self._ports.rules.second_look.total_seconds())
 
-    async def _plan(self, cases: Sequence[Case], seen: Observation | None) -> None:
+    async def _plan(self, cases: Sequence[Case], seen: Observation | None, one: Pass) -> None:
         """Write down what is to be done, in batches, so that work begins with the first of them."""
         steps, size = Counter[str](), self._ports.rules.batch
         for start in range(0, len(cases), size):
-            await self._write(await self._planned(cases[start : start + size], seen, steps))
+            planned = await self._planned(cases[start : start + size], seen, steps, one)
+            await self._write(planned, one)
             self._desk.work.ring()
         if steps:
             log.info("planned", bridge=self._bridge, **steps)
@@ -92,7 +107,7 @@ class Planner:
         self._reported = (up, reason)
 
     async def _planned(
-        self, cases: Sequence[Case], seen: Observation | None, steps: Counter[str]
+        self, cases: Sequence[Case], seen: Observation | None, steps: Counter[str], one: Pass
     ) -> list[Record]:
         """Return what to write down; count the *steps*."""
         scribe, records = self._desk.scribe(), []
@@ -103,7 +118,7 @@ class Planner:
                 steps[type(step).__name__.lower()] += 1
                 records.append(scribe.planned(case.slot, case.record, step))
             elif case.want is None:  # its key goes while it is attempted: then it is to go too
-                self._desk.defers(case.slot, None)
+                self._desk.defers(case.slot, None, one)
         return records
 
     def _sight(self, case: Case, seen: Observation | None) -> Sight:
@@ -115,11 +130,12 @@ class Planner:
         believed = rebooted or case.slot in self._missed
         return Absence.BELIEVED if believed else Absence.DOUBTED
 
-    async def _write(self, records: list[Record]) -> None:
+    async def _write(self, records: list[Record], one: Pass) -> None:
         if records:
             async with self._desk.lock:
-                if free := self._desk.free(records):
-                    await self._ports.ledger.plan(self._desk.lease, free)
+                rest = self._desk.hand(self._desk.free(records, one), one)
+                if rest:
+                    await self._ports.ledger.plan(self._desk.lease, rest)
 
     def _set_next(self, cases: Sequence[Case], seen: Observation | None) -> None:
         """Keep what the next listing is held against, and say when to ask for it."""

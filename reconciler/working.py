@@ -42,6 +42,7 @@ class Worker:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._desk.room = self._room
         self._ports = desk.ports
         self._holdoffs = Holdoffs()
         self._preparer = Preparer(desk)
@@ -78,6 +79,7 @@ class Worker:
             nap = 0.0 if begun else await self._until_due()
         except StoreError as error:
             log.warning("store_away", bridge=self._desk.lease.bridge, reason=str(error))
+            self._desk.lookout.within(_STORE_AWAY)  # what was handed and is not written
             nap = _STORE_AWAY
         self._launch(tasks)
         if nap:
@@ -99,7 +101,7 @@ class Worker:
 
     async def _begin(self) -> bool:
         """Make jobs of what is due, as far as there is room; tell whether there was any."""
-        if self._room() <= 0:
+        if self._room() <= 0 and not self._desk.fresh:
             return False
         async with self._desk.lock:
             records = await self._pick(self._room())
@@ -118,9 +120,21 @@ class Worker:
         """Ask for those, too, that are being attempted and have no intent, so are due as before."""
         now, busy = self._ports.clock.now(), self._desk.busy
         spared = self._holdoffs.held(now)
+        if fresh := await self._fresh(room, spared):
+            return fresh
+        if room <= 0:
+            return []
         bridge, limit = self._desk.lease.bridge, room + len(self._undated)
         records = await self._ports.ledger.due(bridge, now, limit, spared)
         return [record for record in records if record.slot not in busy][:room]
+
+    async def _fresh(self, room: int, spared: Collection[str]) -> list[Record]:
+        """Return what was handed, as far as there is room still; write down the rest."""
+        handed = self._desk.take_fresh()
+        taken = [record for record in handed if record.exchange not in spared][: max(room, 0)]
+        if rest := [record for record in handed if record not in taken]:
+            await self._ports.ledger.plan(self._desk.lease, rest)
+        return taken
 
     async def _until_due(self) -> float:
         if self._room() <= 0:

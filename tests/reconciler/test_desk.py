@@ -21,14 +21,17 @@ async def desk() -> Desk:
     """Return one whose lookout has nothing to look at."""
     house = House()
     lookout = Lookout()
-    await lookout.next()
+    await lookout.everything()
     lease = Lease(BRIDGE, "one", 1)
     return Desk(house.ports(house.store.leases), lease, Breaker(RULES.probe, 5), lookout)
 
 
 async def hinted(of: Desk) -> Clients | str:
     with anyio.move_on_after(1):
-        return await of.lookout.next()
+        return await of.lookout.hinted()
+    with anyio.move_on_after(1):
+        await of.lookout.everything()
+        return None
     return "nothing"
 
 
@@ -36,7 +39,8 @@ async def test_a_pass_writes_no_record_that_is_being_attempted() -> None:
     one = await desk()
     one.busy.add(SLOT)
 
-    assert one.free([record()]) == []
+    with one.passing() as under_way:
+        assert one.free([record()], under_way) == []
     assert await hinted(one) == "nothing"
 
     one.done_with(SLOT, moved=True)
@@ -46,18 +50,28 @@ async def test_a_pass_writes_no_record_that_is_being_attempted() -> None:
 async def test_a_pass_writes_no_record_that_was_attempted_since_it_began() -> None:
     one = await desk()
     one.busy.add(SLOT)
-    one.done_with(SLOT, moved=True)
+    with one.passing() as under_way:
+        one.done_with(SLOT, moved=True)
+        assert one.free([record()], under_way) == []
+    assert await hinted(one) == ACME
 
-    assert one.free([record()]) == []
+
+async def test_a_pass_writes_no_record_that_another_wrote_since_it_began() -> None:
+    one = await desk()
+    with one.passing() as first, one.passing() as second:
+        one.hand([record()], second)
+
+        assert one.free([record()], second) == [record()]
+        assert one.free([record()], first) == []
     assert await hinted(one) == ACME
 
 
 async def test_a_pass_may_write_what_was_only_put_off() -> None:
     one = await desk()
     one.busy |= {SLOT, OTHER}
-    one.done_with(SLOT, moved=False)
-
-    assert one.free([record()]) == [record()]
+    with one.passing() as under_way:
+        one.done_with(SLOT, moved=False)
+        assert one.free([record()], under_way) == [record()]
     assert await hinted(one) == "nothing"
 
 

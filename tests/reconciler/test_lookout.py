@@ -7,7 +7,6 @@ from anyio.abc import TaskStatus
 from reconciler.bell import Bell
 from reconciler.lookout import Lookout
 from reconciler.model import ClientId
-from reconciler.ports import Clients
 
 pytestmark = pytest.mark.anyio
 ACME, BLUE = ClientId(UUID(int=1)), ClientId(UUID(int=2))
@@ -15,17 +14,13 @@ ACME, BLUE = ClientId(UUID(int=1)), ClientId(UUID(int=2))
 
 async def started() -> Lookout:
     lookout = Lookout()
-    assert await lookout.next() is None
+    await lookout.everything()
     return lookout
-
-
-async def looked(lookout: Lookout) -> tuple[float, Clients]:
-    clients = await lookout.next()
-    return anyio.current_time(), clients
 
 
 async def test_it_starts_with_everything() -> None:
     await started()
+    assert anyio.current_time() == 0
 
 
 async def test_hints_collapse_into_one() -> None:
@@ -33,20 +28,21 @@ async def test_hints_collapse_into_one() -> None:
     for client in (ACME, BLUE, ACME):
         lookout.look(frozenset({client}))
 
-    assert await looked(lookout) == (0, frozenset({ACME, BLUE}))
-    lookout.within(9)
-    assert await looked(lookout) == (9, None)
+    assert await lookout.hinted() == {ACME, BLUE}
+    with anyio.move_on_after(100) as scope:
+        await lookout.hinted()
+    assert scope.cancelled_caught
 
 
-async def test_everything_includes_the_hinted_ones() -> None:
+async def test_a_hint_that_names_nobody_is_everything() -> None:
     lookout = await started()
-    lookout.look(frozenset({ACME}))
     lookout.look(None)
     lookout.within(5)
 
-    assert await looked(lookout) == (0, None)
+    await lookout.everything()
+    assert anyio.current_time() == 0
     with anyio.move_on_after(100) as scope:
-        await lookout.next()
+        await lookout.everything()
     assert scope.cancelled_caught
 
 
@@ -56,19 +52,20 @@ async def test_of_two_times_the_earlier_wins() -> None:
     lookout.within(1)
     lookout.within(20)
 
-    assert await looked(lookout) == (1, None)
+    await lookout.everything()
+    assert anyio.current_time() == 1
 
 
 async def test_hints_do_not_put_off_the_time_for_everything() -> None:
     lookout = await started()
     lookout.within(5)
-    seen = []
-    for _ in range(4):
+    for _ in range(2):
         await anyio.sleep(2)
         lookout.look(frozenset({ACME}))
-        seen.append(await looked(lookout))
+        assert await lookout.hinted() == {ACME}
 
-    assert seen == [(2, {ACME}), (4, {ACME}), (6, None), (8, {ACME})]
+    await lookout.everything()
+    assert anyio.current_time() == 5
 
 
 async def test_a_hint_wakes_one_that_waits() -> None:
@@ -81,7 +78,8 @@ async def test_a_hint_wakes_one_that_waits() -> None:
 
     async with anyio.create_task_group() as tasks:
         await tasks.start(hint)
-        assert await looked(lookout) == (3, frozenset({ACME}))
+        assert await lookout.hinted() == {ACME}
+    assert anyio.current_time() == 3
 
 
 async def test_a_bell_rung_before_anybody_waits_is_heard_once() -> None:

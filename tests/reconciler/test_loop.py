@@ -11,11 +11,30 @@ from reconciler.attempting import Attempter
 from reconciler.desk import Desk
 from reconciler.jobs import Job
 from reconciler.lookout import Lookout
-from reconciler.model import KeyId, Lease, Phase, Reason, Record, Slot, Verified
+from reconciler.model import (
+    BridgeName,
+    KeyId,
+    Lease,
+    Observation,
+    Phase,
+    Reason,
+    Record,
+    Slot,
+    Survey,
+    Verified,
+)
 from reconciler.pacing import Breaker, Holdoffs
+from reconciler.ports import Clients
 from reconciler.records import Action
 from reconciler.rules import Rules
-from reconciler.verdicts import LeaseLost, Refused, Throttled, Unavailable, Unclear
+from reconciler.verdicts import (
+    LeaseLost,
+    Refused,
+    StoreError,
+    Throttled,
+    Unavailable,
+    Unclear,
+)
 from tests.fakes import (
     BRIDGE,
     Dawdles,
@@ -46,6 +65,33 @@ async def many(house: House, count: int, name: str = "c") -> None:
     for number in range(count):
         client = await house.world.add_client(f"{name}{number}")
         await house.world.add_key(client, "binance")
+
+
+async def test_a_new_key_does_not_wait_for_a_long_look_at_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    survey = house.store.ledger.survey
+
+    async def slow(bridge: BridgeName, seen: Observation | None, clients: Clients) -> Survey:
+        found = await survey(bridge, seen, clients)
+        if clients is None:
+            await anyio.sleep(100)
+        return found
+
+    async with house.running():
+        await acme(house)
+        await house.at_rest()
+        monkeypatch.setattr(house.store.ledger, "survey", slow)
+        house.loop.look(None)
+        await anyio.sleep(1)
+        client = await house.world.add_client("Blue")
+        await house.world.add_key(client, "okx")
+        house.loop.look(frozenset({client}))
+        await house.at_rest(within=1)
+        await anyio.sleep(HOUR)
+
+    assert house.bridge.changes() == 2
 
 
 # -- convergence -------------------------------------------------------------------------------
@@ -669,6 +715,55 @@ async def test_what_was_prepared_for_an_exchange_waits_too_once_it_is_throttled(
         assert {r.phase for r in house.tables.records.values()} <= {Phase.PENDING, Phase.RETRYING}
 
         await house.at_rest(within=400)
+
+
+async def test_a_new_key_is_first_written_down_with_the_intent_to_send_it() -> None:
+    house = House()
+    async with house.running():
+        await anyio.sleep(5)
+        house.tables.writes.clear()
+        await acme(house)
+        house.loop.look(frozenset(house.world.clients))
+        await house.at_rest(within=1)
+
+    assert house.tables.writes[:2] == ["intend", "settle"]
+
+
+async def test_a_new_key_that_cannot_be_sent_now_is_written_down_all_the_same() -> None:
+    house = House()
+    await acme(house, "binance")
+    asked = Throttled("slow down", retry_after=timedelta(minutes=10))
+    house.bridge.script("initialize", Raises(asked))
+    async with house.running():
+        await anyio.sleep(5)
+        blue = await house.world.add_client("Blue")
+        await house.world.add_key(blue, "binance")
+        house.loop.look(frozenset({blue}))
+        await anyio.sleep(0.1)
+
+        assert house.record(account="client_blue").phase is Phase.PENDING
+
+
+async def test_a_new_key_whose_intent_could_not_be_written_is_planned_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    intend = house.store.ledger.intend
+    failed: list[Lease] = []
+
+    async def fail_once(lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
+        if not failed:
+            failed.append(lease)
+            raise StoreError("a connection was lost")
+        return await intend(lease, records)
+
+    monkeypatch.setattr(house.store.ledger, "intend", fail_once)
+    async with house.running():
+        await anyio.sleep(5)
+        await acme(house)
+        house.loop.look(frozenset(house.world.clients))
+        await house.at_rest(within=5)
+    assert failed
 
 
 async def test_one_slots_surprise_stops_no_other() -> None:

@@ -17,6 +17,7 @@ import pytest
 from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.kept import Kept, kept_postgres
 from daemon.embedded.postgres import embedded_postgres
+from tests.disks import fill, small_disk
 
 pytestmark = pytest.mark.anyio
 PATIENCE = 60
@@ -25,26 +26,8 @@ FULL = "the disk that holds .* is full: make room on it and start again"
 
 @pytest.fixture
 def disk(home: Path) -> Iterator[Path]:
-    """A disk of 96 MB: a new cluster has about 40."""
-    place = home / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=96m,mode=0711", "none", str(place)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("needs to be allowed to mount a small tmpfs")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", place], check=True)
-
-
-def fill(disk: Path, *, leave: int = 0) -> Path:
-    """Leave no room, or little; removing the file that is returned makes some again."""
-    ballast = disk / "ballast"
-    with ballast.open("ab", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(os.sysconf("SC_PAGE_SIZE")))
-    os.truncate(ballast, ballast.stat().st_size - leave)
-    return ballast
+    with small_disk(home / "disk") as disk:
+        yield disk
 
 
 async def connected(kept: Kept) -> asyncpg.Connection:
