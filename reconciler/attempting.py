@@ -4,6 +4,7 @@ import anyio
 import structlog
 
 from reconciler.desk import Desk
+from reconciler.fence import fenced
 from reconciler.jobs import Ended, Job, history
 from reconciler.pacing import Holdoffs
 from reconciler.records import Action, Outcome
@@ -29,11 +30,11 @@ class Attempter:
         self._holdoffs = holdoffs
 
     async def attempt(self, job: Job) -> Ended:
-        """Raises LeaseLost, before anything is sent."""
-        if anyio.current_time() >= self._desk.lease_ends:
-            raise LeaseLost("the lease ended before the request was sent")
+        """Raises LeaseLost before anything, or anything more, is sent."""
+        self._desk.require_lease()
         at, started = self._ports.clock.now(), anyio.current_time()
-        outcome = await self._outcome(job)
+        with fenced(self._desk.require_lease):
+            outcome = await self._outcome(job)
         attempt = history(job.record, outcome, at, anyio.current_time() - started)
         self._ports.meter.attempted(attempt)
         self._pace(job.record.exchange, outcome.verdict or outcome.unproven)
@@ -44,6 +45,8 @@ class Attempter:
             return await self._act(job)
         except Verdict as verdict:
             return Outcome(job.action, verdict)
+        except LeaseLost:
+            raise
         except Exception:  # one slot's surprise must not stop the others
             log.exception("attempt_crashed", slot=str(job.record.slot), action=job.action)
             return Outcome(job.action, Unclear("internal error, see the daemon's log"))

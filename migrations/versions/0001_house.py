@@ -85,7 +85,7 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER IF EXISTS {_trigger(event)} ON {THEIRS}.{table}")
     for function in ("hint_all()", "hint_clients()", "hint_keys()", "hint(uuid[])"):
         op.execute(f"DROP FUNCTION IF EXISTS bridgetender.{function}")
-    for name in ("attempts", "connectors", "keyring", "wishes", "accounts", "bridges", "leases"):
+    for name in ("attempts", "connectors", "keyring", "wishes", "accounts", "bridges", "waiting", "leases"):
         op.drop_table(name, schema=SCHEMA)
 
 
@@ -164,6 +164,13 @@ def _create_coordination() -> None:
         sa.Column("holder", sa.Text, nullable=False),
         sa.Column("epoch", sa.BigInteger, nullable=False),
         sa.Column("expires_at", MOMENT, nullable=False),
+        schema=SCHEMA,
+    )
+    op.create_table(
+        "waiting",
+        sa.Column("bridge", sa.Text, primary_key=True),
+        sa.Column("holder", sa.Text, primary_key=True),
+        sa.Column("seen_at", MOMENT, nullable=False),
         schema=SCHEMA,
     )
     op.create_table(
