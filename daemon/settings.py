@@ -37,6 +37,11 @@ class Settings:
     log_json: bool = True
     log_level: str = "INFO"
     history_days: int = 30
+    listen_url: Secret | None = None
+    """Where LISTEN goes; None: where everything goes; empty: nowhere."""
+    lease_seconds: int = 15
+    poll_seconds: int = 5
+    resync_seconds: int = 30
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -117,6 +122,10 @@ def _database(text: str) -> Secret:
     return Secret(text)
 
 
+def _listen(text: str) -> Secret:
+    return Secret("") if text.lower() == "off" else _database(text)
+
+
 _PASSWORD = re.compile(r"://[^:/@]*:([^@]+)@")
 
 
@@ -163,6 +172,10 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "log_json": _Setting("BRIDGETENDER_LOG_FORMAT", _is_json),
         "log_level": _Setting("BRIDGETENDER_LOG_LEVEL", _level),
         "history_days": _Setting("BRIDGETENDER_HISTORY_DAYS", _between(1, 36_500)),
+        "listen_url": _Setting("BRIDGETENDER_LISTEN_URL", _listen),
+        "lease_seconds": _Setting("BRIDGETENDER_LEASE_SECONDS", _between(3, 600)),
+        "poll_seconds": _Setting("BRIDGETENDER_POLL_SECONDS", _between(1, 600)),
+        "resync_seconds": _Setting("BRIDGETENDER_RESYNC_SECONDS", _between(1, 3_600)),
     }
 )
 

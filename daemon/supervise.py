@@ -12,13 +12,14 @@ from anyio.abc import TaskGroup
 from daemon.settings import Settings
 from daemon.store import schema
 from daemon.store.census import take_census
-from daemon.store.engine import dispose
-from daemon.store.listen import listen
+from daemon.store.engine import dispose, require_writable
+from daemon.store.listen import Heed, Patience, listen
 from daemon.store.status import Status
 from daemon.web.health import health_app
 from daemon.web.server import bind, serve, url_of
 from daemon.wiring import Parts, open_the_bridge, open_vault
 from reconciler.loop import Loop
+from reconciler.model import BridgeName
 from reconciler.ports import Bridge, Vault
 from reconciler.verdicts import StoreError, Undecryptable
 
@@ -48,6 +49,8 @@ async def run(settings: Settings) -> None:
     finally:
         sock.close()
         await dispose(parts.engine)
+        if parts.ear is not None:
+            await dispose(parts.ear)
 
 
 async def _heed_signals(stop: anyio.Event, parts: Parts) -> None:
@@ -67,7 +70,7 @@ async def _live(parts: Parts, bridge: Bridge, stop: anyio.Event, everything: Tas
         loop = Loop(parts.settings.bridge, parts.ports(bridge, vault))
         async with anyio.create_task_group() as helpers:
             helpers.start_soon(_hear, parts, loop)
-            helpers.start_soon(_every, LOOK_AT_DATABASE, lambda: _look_at_database(parts))
+            helpers.start_soon(_every, _between_looks(parts), lambda: _look_at_database(parts))
             helpers.start_soon(_every, COUNT, lambda: _count(parts))
             helpers.start_soon(_every, FORGET, lambda: _forget(parts))
             await loop.run(stop)
@@ -106,13 +109,18 @@ async def _ready_vault(parts: Parts) -> Vault:
                 vitals.keyring = None
                 return vault
         reason = vitals.database or vitals.schema or vitals.keyring
-        log.error("not_ready", reason=reason, retry_in_s=LOOK_AT_DATABASE)
-        await anyio.sleep(LOOK_AT_DATABASE)
+        log.error("not_ready", reason=reason, retry_in_s=_between_looks(parts))
+        await anyio.sleep(_between_looks(parts))
+
+
+def _between_looks(parts: Parts) -> float:
+    return min(LOOK_AT_DATABASE, parts.settings.poll_seconds)
 
 
 async def _look_at_database(parts: Parts) -> None:
     vitals = parts.vitals
     try:
+        await require_writable(parts.engine)
         version = await schema.version(parts.engine)
     except StoreError as error:
         vitals.database = str(error)
@@ -139,7 +147,12 @@ async def _hear_of_bridge(parts: Parts) -> None:
 
 
 async def _hear(parts: Parts, loop: Loop) -> None:
-    await listen(parts.engine, loop.look, parts.metrics.listen_connected.set)
+    def free(bridge: BridgeName) -> None:
+        if bridge == parts.settings.bridge:
+            loop.ask()
+
+    heed = Heed(loop.look, free, parts.metrics.listen_connected.set)
+    await listen(parts.engine, parts.ear, heed, Patience(poll=parts.settings.poll_seconds))
 
 
 async def _count(parts: Parts) -> None:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -38,6 +39,8 @@ class Parts:
 
     settings: Settings
     engine: AsyncEngine
+    ear: AsyncEngine | None
+    """What LISTEN goes through, if through anything."""
     ledger: PostgresLedger
     metrics: Metrics
     vitals: Vitals
@@ -54,9 +57,10 @@ class Parts:
         vitals.of(settings.bridge)
         _watch_pool(engine, metrics)
         watch = Watch(metrics, vitals, clock)
-        rules = Rules(concurrency=settings.concurrency)
-        ledger = PostgresLedger(engine)
-        return cls(settings, engine, ledger, metrics, vitals, watch, clock, rules)
+        ledger, ear = PostgresLedger(engine), _ear(settings, engine)
+        return cls(
+            settings, engine, ear, ledger, metrics, vitals, watch, clock, _rules(settings)
+        )
 
     def ports(self, bridge: Bridge, vault: Vault) -> Ports:
         """Return the outside world of the loop."""
@@ -71,6 +75,24 @@ class Parts:
             draw=random.random,
             rules=self.rules,
         )
+
+
+def _rules(settings: Settings) -> Rules:
+    lease = timedelta(seconds=settings.lease_seconds)
+    return Rules(
+        resync=timedelta(seconds=settings.resync_seconds),
+        concurrency=settings.concurrency,
+        lease=lease,
+        renew=lease / 3,
+        courtesy=lease * 2 / 3,
+    )
+
+
+def _ear(settings: Settings, engine: AsyncEngine) -> AsyncEngine | None:
+    if settings.listen_url is None:
+        return engine
+    url = settings.listen_url.reveal()
+    return make_engine(url, pool_size=1, name="BRIDGETENDER_LISTEN_URL") if url else None
 
 
 @asynccontextmanager

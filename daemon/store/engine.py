@@ -2,36 +2,45 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import anyio
 import asyncpg
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from reconciler.verdicts import StoreError
 
 DRIVER = "postgresql+asyncpg"
+_READ_ONLY = "25006"
+_MAY_ONLY_READ = text("SELECT current_setting('transaction_read_only') = 'on'")
 THEIRS = "public"
 """The schema of people's tables, always said: the search path may lead elsewhere, to ours for one
 where the role is called like it."""
 
 
-def make_engine(url: str, *, pool_size: int = 10, patience: float | None = None) -> AsyncEngine:
+def make_engine(
+    url: str,
+    *,
+    pool_size: int = 10,
+    patience: float | None = None,
+    name: str = "DATABASE_URL",
+) -> AsyncEngine:
     """Return an engine for *url*; any `postgresql://` spelling of the field will do.
 
-    *patience* is how many seconds a statement may take. Parameters never show in an error: they
+    *patience* is how many seconds a statement may take, *name* the URL's setting. Parameters never show in an error: they
     may be ciphertexts. Raises StoreError if *url* is not one of PostgreSQL; the message does not
     repeat it, since it may hold a password.
     """
     try:
         parsed = make_url(url)
     except (SQLAlchemyError, ValueError):
-        raise StoreError(_NOT_A_URL) from None
+        raise StoreError(f"{name} {_NOT_A_URL}") from None
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
-        raise StoreError(_NOT_A_URL)
-    return create_async_engine(
-        _for_asyncpg(parsed),
+        raise StoreError(f"{name} {_NOT_A_URL}")
+    engine = create_async_engine(
+        _for_asyncpg(parsed, name),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
@@ -40,12 +49,37 @@ def make_engine(url: str, *, pool_size: int = 10, patience: float | None = None)
         connect_args={
             "timeout": 5,
             "command_timeout": patience,
+            "statement_cache_size": 0,  # SQLAlchemy has its own
             "server_settings": {"application_name": "bridgetender"},
         },
     )
+    event.listen(engine.sync_engine, "connect", _beware_of_poolers)
+    event.listen(engine.sync_engine, "checkout", _require_open)
+    return engine
 
 
-def _for_asyncpg(url: URL) -> URL:
+def _beware_of_poolers(connection: Any, _record: object) -> None:
+    """Keep no prepared statements where another server process may run the next transaction.
+
+    A pooler such as PgBouncer makes up the process id that a client is told at login.
+    """
+    cursor = connection.cursor()
+    cursor.execute("SELECT pg_backend_pid()")
+    (pid,) = cursor.fetchone()
+    cursor.close()
+    connection.rollback()
+    if pid != connection.driver_connection.get_server_pid():
+        connection._prepared_statement_cache = None  # noqa: SLF001 - no public way for one alone
+        connection._prepared_statement_name_func = str  # noqa: SLF001 - the one without a name
+
+
+def _require_open(connection: Any, _record: object, _proxy: object) -> None:
+    """Let the pool replace what the server has closed, as at a restart, before it is used."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("the server closed the connection")
+
+
+def _for_asyncpg(url: URL, name: str) -> URL:
     """Say libpq's parameters in asyncpg's words."""
     query = dict(url.query)
     if "sslmode" in query:
@@ -53,14 +87,14 @@ def _for_asyncpg(url: URL) -> URL:
     unknown = query.keys() - _PARAMETERS
     if unknown:
         raise StoreError(
-            f"DATABASE_URL has the parameter {min(unknown)!r}, which is not understood;"
+            f"{name} has the parameter {min(unknown)!r}, which is not understood;"
             f" these are: sslmode, {', '.join(sorted(_PARAMETERS))}"
         )
     return url.set(drivername=DRIVER, query=query)
 
 
 _PARAMETERS = {"host", "port", "ssl", "target_session_attrs"}
-_NOT_A_URL = "DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:5432/database"
+_NOT_A_URL = "is not a PostgreSQL URL: postgresql://user:password@host:5432/database"
 
 
 async def dispose(engine: AsyncEngine) -> None:
@@ -71,10 +105,27 @@ async def dispose(engine: AsyncEngine) -> None:
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Yield a connection in a transaction. Raises StoreError for whatever the database does."""
+    """Yield a connection in a transaction. Raises StoreError for whatever the database does.
+
+    A connection that may only read is not used again: where it leads to, or what it was told when
+    it began, may have changed.
+    """
     with storing():
         async with engine.begin() as connection:
-            yield connection
+            try:
+                yield connection
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+                    await connection.invalidate(error)
+                raise
+
+
+async def require_writable(engine: AsyncEngine) -> None:
+    """Raise StoreError if the database is away, or takes no writes."""
+    async with transaction(engine) as connection:
+        if (await connection.execute(_MAY_ONLY_READ)).scalar_one():
+            await connection.invalidate()
+            raise StoreError("the database is read-only")
 
 
 @contextmanager
