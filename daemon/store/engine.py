@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import count
 from typing import Any
 
 import anyio
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from reconciler.verdicts import StoreError
 
 DRIVER = "postgresql+asyncpg"
+_numbers = count()
 _READ_ONLY = "25006"
 _MAY_ONLY_READ = text("SELECT current_setting('transaction_read_only') = 'on'")
 THEIRS = "public"
@@ -50,10 +52,11 @@ def make_engine(
             "timeout": 5,
             "command_timeout": patience,
             "statement_cache_size": 0,  # SQLAlchemy has its own
+            "prepared_statement_name_func": lambda: f"bridgetender_{next(_numbers)}",
             "server_settings": {"application_name": "bridgetender"},
         },
     )
-    event.listen(engine.sync_engine, "connect", _beware_of_poolers)
+    event.listen(engine.sync_engine, "connect", _beware_of_poolers, insert=True)
     event.listen(engine.sync_engine, "checkout", _require_open)
     return engine
 
@@ -63,14 +66,24 @@ def _beware_of_poolers(connection: Any, _record: object) -> None:
 
     A pooler such as PgBouncer makes up the process id that a client is told at login.
     """
+    kept = [getattr(connection, name) for name in _OF_STATEMENTS]
+    _set(connection, None, str)  # no cache; prepared without a name
     cursor = connection.cursor()
     cursor.execute("SELECT pg_backend_pid()")
     (pid,) = cursor.fetchone()
     cursor.close()
     connection.rollback()
-    if pid != connection.driver_connection.get_server_pid():
-        connection._prepared_statement_cache = None  # noqa: SLF001 - no public way for one alone
-        connection._prepared_statement_name_func = str  # noqa: SLF001 - the one without a name
+    if pid == connection.driver_connection.get_server_pid():
+        _set(connection, *kept)
+
+
+def _set(connection: Any, *values: object) -> None:
+    for name, value in zip(_OF_STATEMENTS, values, strict=True):
+        setattr(connection, name, value)
+
+
+_OF_STATEMENTS = ("_prepared_statement_cache", "_prepared_statement_name_func")
+"""SQLAlchemy takes both for all connections of an engine only; a test holds them in place."""
 
 
 def _require_open(connection: Any, _record: object, _proxy: object) -> None:
