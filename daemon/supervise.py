@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from daemon.settings import Settings
 from daemon.store import schema
 from daemon.store.census import take_census
-from daemon.store.engine import dispose, require_writable
+from daemon.store.engine import dispose, require_writable, storing
 from daemon.store.listen import Heed, Patience, listen
 from daemon.store.status import Status
 from daemon.web.health import health_app
@@ -25,6 +25,8 @@ from reconciler.verdicts import StoreError, Undecryptable
 
 log = structlog.get_logger()
 
+LOOK_PATIENCE = 5.0
+"""Seconds after which a database that does not answer counts as away."""
 LOOK_AT_DATABASE = 5.0
 COUNT = 15.0
 FORGET = 3_600.0
@@ -120,8 +122,9 @@ def _between_looks(parts: Parts) -> float:
 async def _look_at_database(parts: Parts) -> None:
     vitals = parts.vitals
     try:
-        await require_writable(parts.engine)
-        version = await schema.version(parts.engine)
+        with storing(), anyio.fail_after(LOOK_PATIENCE):
+            await require_writable(parts.engine)
+            version = await schema.version(parts.engine)
     except StoreError as error:
         vitals.database = str(error)
     else:

@@ -1,71 +1,59 @@
-"""A relay between a client and a unix socket, which can be told to fail."""
+"""A relay between a client and a unix socket, which can be told to fail.
 
+It uses asyncio's own streams: anyio's of unix sockets and uvloop do not get on with each other when
+a connection ends while it is read.
+"""
+
+import asyncio
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-
-import anyio
-from anyio.abc import ByteReceiveStream, ByteSendStream, ByteStream, SocketAttribute
 
 
 class Proxy:
-    """Listens on loopback. *held*: what comes is kept, either way, until it is let go."""
+    """Listens on loopback. While it holds, what comes is kept, either way, until it is let go."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._open = anyio.Event()
+        self._open = asyncio.Event()
         self._open.set()
-        self._streams: set[ByteStream] = set()
-        self.refusing = False
         self.port = 0
-        self.held = 0
-        """How many bytes are kept."""
+        self.held = b""
+        """What is kept."""
 
     def hold(self) -> None:
-        self._open = anyio.Event()
+        self._open.clear()
 
     def let_go(self) -> None:
         self._open.set()
-        self.held = 0
-
-    async def cut(self) -> None:
-        """Close every connection."""
-        for stream in list(self._streams):
-            await stream.aclose()
+        self.held = b""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Proxy"]:
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-        self.port = listener.extra(SocketAttribute.local_port)
-        async with listener, anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, self._relay)
-            yield self
-            tasks.cancel_scope.cancel()
-
-    async def _relay(self, near: ByteStream) -> None:
-        async with near:
-            if self.refusing:
-                return
-            async with await anyio.connect_unix(self._target) as far, self._kept(near, far):
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._pump, near, far)
-                    await self._pump(far, near)
-                    tasks.cancel_scope.cancel()
-
-    @asynccontextmanager
-    async def _kept(self, *streams: ByteStream) -> AsyncIterator[None]:
-        self._streams.update(streams)
-        yield
-        self._streams.difference_update(streams)
-
-    async def _pump(self, source: ByteReceiveStream, sink: ByteSendStream) -> None:
-        """Pass on what comes, to the end of it; that ends the other direction, too."""
+        server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
         try:
-            async for data in source:
+            yield self
+        finally:
+            self.let_go()
+            server.close()
+
+    async def _relay(self, client: StreamReader, to_client: StreamWriter) -> None:
+        try:
+            server, to_server = await asyncio.open_unix_connection(self._target)
+        except OSError:
+            to_client.close()
+            return
+        await asyncio.gather(self._pump(client, to_server), self._pump(server, to_client))
+
+    async def _pump(self, source: StreamReader, sink: StreamWriter) -> None:
+        """Pass on what comes, to the end of it; that ends the other direction, too."""
+        with suppress(OSError):
+            while data := await source.read(65_536):
                 if not self._open.is_set():
-                    self.held += len(data)
+                    self.held += data
                     await self._open.wait()
-                await sink.send(data)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass
-        await sink.aclose()
+                sink.write(data)
+                await sink.drain()
+        sink.close()
