@@ -58,9 +58,7 @@ class Parts:
         _watch_pool(engine, metrics)
         watch = Watch(metrics, vitals, clock)
         ledger, ear = PostgresLedger(engine), _ear(settings, engine)
-        return cls(
-            settings, engine, ear, ledger, metrics, vitals, watch, clock, _rules(settings)
-        )
+        return cls(settings, engine, ear, ledger, metrics, vitals, watch, clock, _rules(settings))
 
     def ports(self, bridge: Bridge, vault: Vault) -> Ports:
         """Return the outside world of the loop."""

@@ -155,7 +155,6 @@ class Loop:
             log.warning("lease_not_released", bridge=lease.bridge, reason=str(error))
         self._ports.meter.lease_held(self._bridge, held=False)
 
-
     async def _leave(self) -> None:
         with anyio.move_on_after(self._ports.rules.renew.total_seconds()):
             with suppress(StoreError):  # it is forgotten by itself, too

@@ -44,7 +44,7 @@ async def bouncing(server: Server, database: str) -> AsyncIterator[str]:
     command, log = [program, str(configuration)], place / "log"
     try:
         async with child(command, env=clean_environment(), log=log, user=user) as running:
-            while not socket.exists():  # noqa: ASYNC110  (another process has no events)
+            while not socket.exists():
                 assert running.returncode is None, log.read_text()
                 await anyio.sleep(0.01)
             yield f"postgresql://{ROLE}@/{database}?host={place}&port={_PORT}"

@@ -31,9 +31,9 @@ def make_engine(
 ) -> AsyncEngine:
     """Return an engine for *url*; any `postgresql://` spelling of the field will do.
 
-    *patience* is how many seconds a statement may take, *name* the URL's setting. Parameters never show in an error: they
-    may be ciphertexts. Raises StoreError if *url* is not one of PostgreSQL; the message does not
-    repeat it, since it may hold a password.
+    *patience* is how many seconds a statement may take, *name* the URL's setting. Parameters never
+    show in an error: they may be ciphertexts. Raises StoreError if *url* is not one of PostgreSQL;
+    the message does not repeat it, since it may hold a password.
     """
     try:
         parsed = make_url(url)

@@ -27,7 +27,8 @@ _LEAVE = text("DELETE FROM bridgetender.waiting WHERE bridge = :bridge AND holde
 _SHARING = text("""
 SELECT bridge, holder, expires_at - clock_timestamp() FROM bridgetender.leases
 UNION ALL
-SELECT bridge, holder, NULL FROM bridgetender.waiting WHERE seen_at > clock_timestamp() - CAST(:term AS interval)
+SELECT bridge, holder, NULL FROM bridgetender.waiting
+WHERE seen_at > clock_timestamp() - CAST(:term AS interval)
 """)
 # It names the key, so that it waits for those who hold the lease still; see `guard`.
 _ACQUIRE = text("""
@@ -41,7 +42,8 @@ RETURNING epoch
 """)
 _FORGET = text("""
 DELETE FROM bridgetender.waiting
-WHERE bridge = :bridge AND (holder = :holder OR seen_at < clock_timestamp() - CAST(:term AS interval))
+WHERE bridge = :bridge
+  AND (holder = :holder OR seen_at < clock_timestamp() - CAST(:term AS interval))
 """)
 _RENEW = text("""
 UPDATE bridgetender.leases SET expires_at = clock_timestamp() + CAST(:term AS interval)

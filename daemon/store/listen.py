@@ -35,8 +35,10 @@ class Heed:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: between two looks at everything while nothing is heard; between two proofs and
-    until a proof has failed; after which one that failed is tried again."""
+    """Seconds between two looks at everything while nothing is heard, and between two proofs.
+
+    *proof* is how long one may take, *deaf* how long LISTEN is left alone after one that failed.
+    """
 
     poll: float = 5.0
     prove: float = 30.0

@@ -85,7 +85,16 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER IF EXISTS {_trigger(event)} ON {THEIRS}.{table}")
     for function in ("hint_all()", "hint_clients()", "hint_keys()", "hint(uuid[])"):
         op.execute(f"DROP FUNCTION IF EXISTS bridgetender.{function}")
-    for name in ("attempts", "connectors", "keyring", "wishes", "accounts", "bridges", "waiting", "leases"):
+    for name in (
+        "attempts",
+        "connectors",
+        "keyring",
+        "wishes",
+        "accounts",
+        "bridges",
+        "waiting",
+        "leases",
+    ):
         op.drop_table(name, schema=SCHEMA)
 
 

@@ -24,7 +24,7 @@ from reconciler.model import BridgeName, ClientId, Credentials, KeyId, Phase, Se
 from reconciler.slots import account_name
 
 MAIN = BridgeName("main")
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test gives up on a condition, on however busy a machine."""
 _GLANCE = 0.03
 Condition = Callable[[], Awaitable[object]]

@@ -165,4 +165,3 @@ async def alive(firm: Firm) -> AsyncIterator[None]:
         yield
         tasks.cancel_scope.cancel()
     assert set(answers) == {200}
-

@@ -87,7 +87,7 @@ async def test_what_a_frozen_replica_had_sent_lands_late_and_does_not_stay(
         await site.start_replica("two")
         await firm.until_live()
         await firm.rotate(key)
-        await firm.until(lambda: firm.all_there())
+        await firm.until(firm.all_there)
         assert (await firm.adds(), await firm.attempts()) == (3, 3)
 
         site.signal("one", signal.SIGCONT)

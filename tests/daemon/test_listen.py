@@ -41,7 +41,7 @@ class Ear:
     async def open(
         self,
         engine: AsyncEngine,
-        through: AsyncEngine | None | Literal["same"] = "same",
+        through: AsyncEngine | Literal["same"] | None = "same",
         patience: Patience = HASTY,
     ) -> AsyncIterator[None]:
         ears = engine if through == "same" else through

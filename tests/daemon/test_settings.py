@@ -43,12 +43,24 @@ def test_every_setting_is_read_from_its_place() -> None:
             "BRIDGETENDER_LOG_FORMAT": "console",
             "BRIDGETENDER_LOG_LEVEL": "debug",
             "BRIDGETENDER_HISTORY_DAYS": "90",
+            "BRIDGETENDER_LISTEN_URL": "postgresql://direct/shop",
+            "BRIDGETENDER_LEASE_SECONDS": "30",
+            "BRIDGETENDER_POLL_SECONDS": "2",
+            "BRIDGETENDER_RESYNC_SECONDS": "60",
         }
     )
     assert settings.bridge_token == Secret("t")
     assert (settings.health_host, settings.health_port) == ("0.0.0.0", 0)
     assert (settings.concurrency, settings.log_json, settings.log_level) == (7, False, "DEBUG")
     assert settings.history_days == 90
+    assert settings.listen_url == Secret("postgresql://direct/shop")
+    assert settings.lease_seconds == 30
+    assert (settings.poll_seconds, settings.resync_seconds) == (2, 60)
+
+
+def test_listening_can_be_turned_off() -> None:
+    assert from_environment(RIGHT).listen_url is None
+    assert from_environment(RIGHT | {"BRIDGETENDER_LISTEN_URL": "OFF"}).listen_url == Secret("")
 
 
 def test_every_wrong_setting_is_named_at_once_with_what_is_expected() -> None:

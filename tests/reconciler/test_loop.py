@@ -11,7 +11,17 @@ from reconciler.desk import Desk
 from reconciler.jobs import Job
 from reconciler.lookout import Lookout
 from reconciler.loop import Loop
-from reconciler.model import Attempt, BridgeName, KeyId, Lease, Phase, Reason, Record, Slot, Verified
+from reconciler.model import (
+    Attempt,
+    BridgeName,
+    KeyId,
+    Lease,
+    Phase,
+    Reason,
+    Record,
+    Slot,
+    Verified,
+)
 from reconciler.pacing import Breaker, Holdoffs
 from reconciler.records import Action
 from reconciler.rules import Rules
@@ -874,9 +884,7 @@ async def test_nothing_is_begun_whose_outcome_cannot_be_written_down(
     settle = house.store.ledger.settle
     only_read = [False]
 
-    async def refuse(
-        lease: Lease, ended: Sequence[tuple[Record, Attempt | None]]
-    ) -> None:
+    async def refuse(lease: Lease, ended: Sequence[tuple[Record, Attempt | None]]) -> None:
         if only_read[0]:
             raise StoreError("cannot execute UPDATE in a read-only transaction")
         await settle(lease, ended)

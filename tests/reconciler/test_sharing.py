@@ -15,9 +15,7 @@ def names(words: str) -> list[BridgeName]:
     return [BridgeName(word) for word in words.split()]
 
 
-def seen(
-    me: str = "one", *, waiting: str = "", free: float | None = None, **held: str
-) -> Sharing:
+def seen(me: str = "one", *, waiting: str = "", free: float | None = None, **held: str) -> Sharing:
     """Return how things stand: *held* bridges by replica; "bridge:replica" for each that waits.
 
     "main" has been free for *free* seconds.
@@ -82,9 +80,7 @@ def test_a_standby_asks_when_the_lease_it_waits_for_can_end() -> None:
 
 
 @given(st.lists(st.sampled_from("pqrs"), max_size=8), st.sampled_from([2, 3, 4]))
-def test_replicas_come_to_equal_shares_and_then_nothing_moves(
-    first: list[str], count: int
-) -> None:
+def test_replicas_come_to_equal_shares_and_then_nothing_moves(first: list[str], count: int) -> None:
     """From whatever any of them holds, one decision at a time."""
     replicas = "pqrs"[:count]
     bridges = [BridgeName(str(n)) for n in range(len(first))]
@@ -99,7 +95,7 @@ def test_replicas_come_to_equal_shares_and_then_nothing_moves(
 
 
 def turn(bridges: list[BridgeName], holders: dict[BridgeName, str], replicas: str) -> int:
-    """Let each replica decide once about each bridge; return how many leases were given or taken."""
+    """Let each replica decide once about each bridge; return how many leases changed hands."""
     before = dict(holders)
     for who in replicas:
         for bridge in bridges:
@@ -113,9 +109,7 @@ def turn(bridges: list[BridgeName], holders: dict[BridgeName, str], replicas: st
     return sum(before.get(b) != holders.get(b) for b in bridges)
 
 
-def free_now(
-    bridges: list[BridgeName], holders: dict[BridgeName, str]
-) -> dict[BridgeName, Tenure]:
+def free_now(bridges: list[BridgeName], holders: dict[BridgeName, str]) -> dict[BridgeName, Tenure]:
     return {b: Tenure("gone", timedelta(0)) for b in bridges if b not in holders}
 
 

@@ -110,7 +110,9 @@ async def test_a_connection_that_may_only_read_is_not_used_again(engine: AsyncEn
     name = engine.url.database
     await require_writable(engine)
     async with transaction(engine) as connection:
-        await connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only=on"))
+        await connection.execute(
+            text(f"ALTER DATABASE {name} SET default_transaction_read_only=on")
+        )
     await engine.dispose()
     with pytest.raises(StoreError, match="read-only"):
         await require_writable(engine)
