@@ -36,8 +36,9 @@ async def test_a_slow_write_of_ours_lets_our_renewal_through_and_nobody_elses_le
                 await store.leases.renew(lease)
             await store.expire(BRIDGE)
             tasks.start_soon(take)
-            while (await connection.execute(_NEXT_TO_WAIT)).scalar_one() == 0:
-                await anyio.lowlevel.checkpoint()
+            with anyio.fail_after(10):
+                while (await connection.execute(_NEXT_TO_WAIT)).scalar_one() == 0:
+                    await anyio.lowlevel.checkpoint()
             assert not taken.is_set()
         await taken.wait()
     with pytest.raises(LeaseLost):
