@@ -1,6 +1,10 @@
-"""The wall clock."""
+"""The wall clock, and one that never jumps."""
 
+import time
 from datetime import UTC, datetime
+
+_SLEEPLESS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""On Linux the monotonic clock stands still while the machine sleeps, and a lease does not."""
 
 
 class SystemClock:
@@ -8,3 +12,6 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def elapsed(self) -> float:
+        return time.clock_gettime(_SLEEPLESS)

@@ -60,6 +60,12 @@ class Fleet:
             if berth.loop is not None:
                 berth.loop.look(clients)
 
+    def ask(self, bridge: BridgeName) -> None:
+        """Ask for a bridge now, since it may be free."""
+        berth = self._berths.get(bridge)
+        if berth is not None and berth.loop is not None:
+            berth.loop.ask()
+
     def _begin(self, bridges: Sequence[BridgeSettings]) -> None:
         for bridge in bridges:
             if self._tasks is not None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -59,6 +60,7 @@ class Settings:
 
     database_url: Secret = EMBEDDED
     listen_url: Secret | None = None
+    """Where LISTEN goes; None: where everything goes; empty: nowhere."""
     keyring: Keyring | None = field(default=None, repr=False)
     """None: the one that the state directory keeps."""
     bridges: tuple[BridgeSettings, ...] = (BridgeSettings(MAIN),)
@@ -69,6 +71,8 @@ class Settings:
     """None: words on a terminal, JSON elsewhere."""
     log_level: str = "INFO"
     history_days: int = 30
+    poll: timedelta = timedelta(seconds=5)
+    """Between two looks while LISTEN is away, and at the database."""
     rules: Rules = field(default_factory=Rules)
 
     @property
@@ -193,13 +197,9 @@ def _value(found: Found, setting: _Setting) -> object:
 
 def _rules(source: Source, mistakes: list[str]) -> Rules:
     taken = _taken(source, _RULES, set(_RULES), (), mistakes)
-    rules = replace(Rules(), **taken)
-    if rules.lease < 2 * rules.renew:
-        mistakes.append(
-            f"{source.place('lease_seconds')}: {rules.lease.total_seconds():g} s is less than"
-            f" twice renew_seconds ({rules.renew.total_seconds():g} s): one late renewal loses it"
-        )
-    return rules
+    if lease := taken.get("lease"):
+        taken |= {"renew": lease / 3, "courtesy": lease * 2 / 3}
+    return replace(Rules(), **taken)
 
 
 def _bridges(sources: Sources, mistakes: list[str]) -> tuple[BridgeSettings, ...]:
@@ -285,7 +285,7 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
             of_text(values.database),
             "postgresql://user:password@host:5432/database",
         ),
-        "listen_url": _Setting("listen_url", of_text(values.database)),
+        "listen_url": _Setting("listen_url", of_text(values.listen)),
         "keyring": _Setting(
             "encryption_key",
             of_text(values.keyring),
@@ -297,6 +297,7 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "log_json": _Setting("log_format", of_text(values.is_json)),
         "log_level": _Setting("log_level", of_text(values.level)),
         "history_days": _Setting("history_days", of_text(values.whole(1, 36_500))),
+        "poll": _Setting("poll_seconds", of_text(values.seconds(0.1, 600))),
     }
 )
 _RULES: Mapping[str, _Setting] = MappingProxyType(
@@ -307,8 +308,7 @@ _RULES: Mapping[str, _Setting] = MappingProxyType(
             ("resync", 1, 3_600),
             ("pulse", 0.1, 3_600),
             ("second_look", 0.1, 60),
-            ("lease", 1, 600),
-            ("renew", 0.1, 300),
+            ("lease", 3, 600),
             ("verify_every", 10, 864_000),
             ("verify_again", 1, 86_400),
             ("recheck_refused", 60, 8_640_000),

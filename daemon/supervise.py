@@ -15,8 +15,8 @@ from daemon.reload import Reread, reload
 from daemon.settings import Settings
 from daemon.store import schema
 from daemon.store.census import count_keys, take_census
-from daemon.store.engine import dispose
-from daemon.store.listen import listen
+from daemon.store.engine import dispose, require_writable, storing
+from daemon.store.listen import Heed, Patience, listen
 from daemon.store.pauses import Pauses
 from daemon.store.routes import write_routes
 from daemon.store.status import Status
@@ -28,6 +28,8 @@ from reconciler.verdicts import StoreError, Undecryptable
 
 log = structlog.get_logger()
 
+LOOK_PATIENCE = 5.0
+"""Seconds after which a database that does not answer counts as away."""
 LOOK_AT_DATABASE = 5.0
 COUNT = 15.0
 FORGET = 3_600.0
@@ -54,6 +56,8 @@ async def run(settings: Settings, reread: Reread | None = None) -> None:
     finally:
         sock.close()
         await dispose(parts.engine)
+        if parts.ear is not None:
+            await dispose(parts.ear)
 
 
 async def _heed_signals(stop: anyio.Event, parts: Parts) -> None:
@@ -85,7 +89,7 @@ async def _live(
         fleet = Fleet(parts, vault)
         async with anyio.create_task_group() as helpers:
             helpers.start_soon(_hear, parts, fleet)
-            helpers.start_soon(_every, LOOK_AT_DATABASE, lambda: _look_at_database(parts))
+            helpers.start_soon(_every, _between_looks(parts), lambda: _look_at_database(parts))
             helpers.start_soon(_every, COUNT, lambda: _count(parts))
             helpers.start_soon(_every, FORGET, lambda: _forget(parts))
             helpers.start_soon(_heed_reloads, parts, fleet, vault, reread)
@@ -140,17 +144,23 @@ async def _ready_vault(parts: Parts) -> FernetVault:
                 vitals.keyring = None
                 return vault
         reason = vitals.database or vitals.schema or vitals.keyring
-        log.error("not_ready", reason=reason, retry_in_s=LOOK_AT_DATABASE)
+        log.error("not_ready", reason=reason, retry_in_s=_between_looks(parts))
         notify(f"STATUS=Waiting: {reason}")
-        await anyio.sleep(LOOK_AT_DATABASE)
+        await anyio.sleep(_between_looks(parts))
+
+
+def _between_looks(parts: Parts) -> float:
+    return min(LOOK_AT_DATABASE, parts.settings.poll.total_seconds())
 
 
 async def _look_at_database(parts: Parts) -> None:
     vitals = parts.vitals
     try:
-        version = await schema.version(parts.engine)
-        old = version is None or version < schema.newest()
-        unreadable = None if old else await schema.unreadable(parts.engine)
+        with storing(), anyio.fail_after(LOOK_PATIENCE):
+            await require_writable(parts.engine)
+            version = await schema.version(parts.engine)
+            old = version is None or version < schema.newest()
+            unreadable = None if old else await schema.unreadable(parts.engine)
     except StoreError as error:
         vitals.database = str(error)
     else:
@@ -179,7 +189,9 @@ async def _hear_of_bridges(parts: Parts) -> None:
 
 
 async def _hear(parts: Parts, fleet: Fleet) -> None:
-    await listen(parts.engine, fleet.look, parts.metrics.listen_connected.set)
+    heed = Heed(fleet.look, fleet.ask, parts.metrics.listen_connected.set)
+    patience = Patience(poll=parts.settings.poll.total_seconds())
+    await listen(parts.engine, parts.ear, heed, patience)
 
 
 async def _count(parts: Parts) -> None:

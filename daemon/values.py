@@ -54,6 +54,11 @@ def database(said: str) -> Secret:
     return hidden_url(said)
 
 
+def listen(said: str) -> Secret:
+    """Read the URL that LISTEN goes to; "off" is none at all."""
+    return Secret("") if said.lower() == "off" else database(said)
+
+
 def hidden_url(said: str) -> Secret:
     """Read a URL that may hold a password."""
     match = _PASSWORD.search(said)

@@ -33,6 +33,8 @@ from reconciler.rules import Rules
 
 STATEMENT = 30.0
 """Seconds that a statement may take; a survey of a million keys takes a few."""
+POOL, POOL_OF_BRIDGE = 6, 4
+"""Connections to the database: for health, hints and counts, and for each bridge's loop."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Parts:
     settings: Settings
     keyring: Keyring
     engine: AsyncEngine
+    ear: AsyncEngine | None
+    """What LISTEN goes through, if through anything."""
     ledger: PostgresLedger
     metrics: Metrics
     vitals: Vitals
@@ -56,21 +60,25 @@ class Parts:
         """Raises StoreError for a database URL that is none, BadSettings without a keyring."""
         if settings.keyring is None:
             raise BadSettings("ENCRYPTION_KEY is not set")
-        engine = make_engine(settings.database_url.reveal(), patience=STATEMENT)
+        size = POOL + POOL_OF_BRIDGE * len(settings.bridges)
+        url = settings.database_url.reveal()
+        engine = make_engine(url, pool_size=size, patience=STATEMENT)
         metrics, vitals, clock = Metrics(), Vitals(), SystemClock()
         _watch_pool(engine, metrics)
         watch = Watch(metrics, vitals, clock)
         for bridge in settings.bridges:
             watch.begin(bridge.name)
+        ledger, ear = PostgresLedger(engine), _ear(settings, engine)
         return cls(
-            settings,
-            settings.keyring,
-            engine,
-            PostgresLedger(engine),
-            metrics,
-            vitals,
-            watch,
-            clock,
+            settings=settings,
+            keyring=settings.keyring,
+            engine=engine,
+            ear=ear,
+            ledger=ledger,
+            metrics=metrics,
+            vitals=vitals,
+            watch=watch,
+            clock=clock,
         )
 
     def ports(self, bridge: Bridge, vault: Vault, name: BridgeName, rules: Rules) -> Ports:
@@ -86,6 +94,13 @@ class Parts:
             draw=random.random,
             rules=rules,
         )
+
+
+def _ear(settings: Settings, engine: AsyncEngine) -> AsyncEngine | None:
+    if settings.listen_url is None:
+        return engine
+    url = settings.listen_url.reveal()
+    return make_engine(url, pool_size=1, name="BRIDGETENDER_LISTEN_URL") if url else None
 
 
 @asynccontextmanager

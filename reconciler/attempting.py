@@ -5,6 +5,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from reconciler.desk import Desk
+from reconciler.fence import fenced
 from reconciler.jobs import Ended, Job, history
 from reconciler.pacing import Holdoffs
 from reconciler.records import Action, Outcome
@@ -30,12 +31,12 @@ class Attempter:
         self._holdoffs = holdoffs
 
     async def attempt(self, job: Job) -> Ended:
-        """Raises LeaseLost, before anything is sent."""
-        if anyio.current_time() >= self._desk.lease_ends:
-            raise LeaseLost("the lease ended before the request was sent")
+        """Raises LeaseLost before anything, or anything more, is sent."""
+        self._desk.require_lease()
         at, started = self._ports.clock.now(), anyio.current_time()
         name = self._desk.next_attempt()
-        with bound_contextvars(attempt=name):  # in whatever is logged by whoever is asked
+        # The name is in whatever is logged by whoever is asked.
+        with bound_contextvars(attempt=name), fenced(self._desk.require_lease):
             outcome = await self._outcome(job)
         attempt = history(name, job.record, outcome, at, anyio.current_time() - started)
         self._ports.meter.attempted(attempt)
@@ -47,6 +48,8 @@ class Attempter:
             return await self._act(job)
         except Verdict as verdict:
             return Outcome(job.action, verdict)
+        except LeaseLost:
+            raise
         except Exception:  # one slot's surprise must not stop the others
             log.exception("attempt_crashed", slot=str(job.record.slot), action=job.action)
             return Outcome(job.action, Unclear("internal error, see the daemon's log"))

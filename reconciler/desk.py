@@ -15,6 +15,7 @@ from reconciler.pacing import Breaker
 from reconciler.ports import Bridge, Clients, Clock, Keys, Leases, Ledger, Meter, Vault
 from reconciler.records import Scribe
 from reconciler.rules import Rules
+from reconciler.verdicts import LeaseLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Desk:
     breaker: Breaker
     lookout: Lookout
     lease_ends: float = 0.0
-    """On anyio's clock: nothing may be sent after it."""
+    """On the clock that counts what elapsed: nothing may be sent after it."""
     boot_id: str | None = None
     """Of the bridge that was listed last."""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
@@ -74,6 +75,11 @@ class Desk:
     def next_attempt(self) -> str:
         """Return a name for an attempt that no other of this bridge has."""
         return f"{self.lease.epoch}-{next(self._attempts)}"
+
+    def require_lease(self) -> None:
+        """Raise LeaseLost if it may have ended, as while this process was frozen."""
+        if self.ports.clock.elapsed() >= self.lease_ends:
+            raise LeaseLost("the lease ended before the request was sent")
 
     @contextmanager
     def passing(self) -> Iterator[Pass]:

@@ -1,10 +1,14 @@
 """Hold a bridge, and while it is held: observe, plan, act, record."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import anyio
 import structlog
 
+from reconciler.backoff import spread
+from reconciler.bell import Bell
 from reconciler.desk import Desk, Ports
 from reconciler.lookout import Lookout
 from reconciler.model import BridgeName, Lease
@@ -12,6 +16,7 @@ from reconciler.pacing import Breaker
 from reconciler.planning import Planner
 from reconciler.ports import Clients
 from reconciler.pulse import Pulse
+from reconciler.sharing import Sharing, ask_again, gives_back, may_take
 from reconciler.verdicts import LeaseLost, StoreError
 from reconciler.working import Worker
 
@@ -29,6 +34,7 @@ class Loop:
         self._ports = ports
         self._lookout: Lookout | None = None
         self._worker: Worker | None = None
+        self._free = Bell()
 
     def look(self, clients: Clients) -> None:
         """Look at *clients*' slots now; None means everybody's. A hint: nothing depends on it."""
@@ -37,25 +43,39 @@ class Loop:
         if self._worker is not None and clients is None:  # it may be a pause
             self._worker.put_back()
 
-    async def run(self, stop: anyio.Event) -> None:
-        """Hold the bridge whenever it is free, until *stop*; then end what is under way."""
-        while not stop.is_set():
-            lease, asked = await self._acquire()
-            if lease is None:
-                await _pause(stop, self._ports.rules.renew)
-            else:
-                await self._hold(lease, asked, stop)
+    def ask(self) -> None:
+        """Ask for the bridge now, since it may be free. A hint, too."""
+        self._free.ring()
 
-    async def _acquire(self) -> tuple[Lease | None, float]:
-        asked = anyio.current_time()
+    async def run(self, stop: anyio.Event) -> None:
+        """Hold the bridge whenever it is ours to hold, until *stop*; then end what is under way."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_when, stop, self._free.ring)
+            while not stop.is_set():
+                asked = self._ports.clock.elapsed()
+                lease, wait = await self._acquire()
+                if lease is None:
+                    await self._free.wait(wait.total_seconds())
+                else:
+                    await self._hold(lease, asked, stop)
+            tasks.cancel_scope.cancel()
+        await self._leave()
+
+    async def _acquire(self) -> tuple[Lease | None, timedelta]:
+        """Return the lease, or when to ask again."""
+        rules, leases = self._ports.rules, self._ports.leases
+        lease, wait = None, rules.renew
         try:
-            lease = await self._ports.leases.acquire(self._bridge)
+            sharing = await leases.wait(self._bridge)
+            if may_take(sharing, self._bridge, rules.courtesy):
+                lease = await leases.acquire(self._bridge)
+            else:
+                wait = ask_again(sharing, self._bridge, rules.courtesy, rules.renew)
         except StoreError as error:
             log.warning("lease_unknown", bridge=self._bridge, reason=str(error))
-            lease = None
         self._ports.meter.lease_held(self._bridge, held=lease is not None)
         self._ports.meter.progressed(self._bridge)
-        return lease, asked
+        return lease, spread(wait, rules.jitter, self._ports.draw)
 
     async def _hold(self, lease: Lease, asked: float, stop: anyio.Event) -> None:
         log.info("lease_acquired", bridge=lease.bridge, epoch=lease.epoch)
@@ -80,16 +100,18 @@ class Loop:
         return Desk(self._ports, lease, breaker, self._lookout, lease_ends=ends)
 
     async def _term(self, desk: Desk, stop: anyio.Event) -> None:
-        """Plan and work until *stop* or the lease is lost."""
+        """Plan and work until *stop*, until another replica should, or until the lease is lost."""
+        ending = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._keep, desk)
+            tasks.start_soon(_when, stop, ending.set)
+            tasks.start_soon(self._keep, desk, ending)
             await self._reclaim(desk)
             planner, worker = Planner(desk), Worker(desk)
             self._worker = worker
             tasks.start_soon(planner.run)
             tasks.start_soon(worker.run)
             tasks.start_soon(Pulse(desk).run)
-            await stop.wait()
+            await ending.wait()
             with anyio.move_on_after(self._ports.rules.grace.total_seconds()):
                 await worker.run_dry()
             tasks.cancel_scope.cancel()
@@ -104,25 +126,31 @@ class Loop:
             else:
                 return
 
-    async def _keep(self, desk: Desk) -> None:
+    async def _keep(self, desk: Desk, ending: anyio.Event) -> None:
         """Renew the lease; raise LeaseLost once it may have ended."""
-        rules = self._ports.rules
+        rules, clock = self._ports.rules, self._ports.clock
         pause = rules.renew.total_seconds()
         while True:
             await anyio.sleep(pause)
-            asked = anyio.current_time()
+            asked = clock.elapsed()
             try:
                 with anyio.fail_after(max(desk.lease_ends - asked, 0)):
-                    await self._ports.leases.renew(desk.lease)
+                    sharing = await self._ports.leases.renew(desk.lease)
             except (StoreError, TimeoutError) as error:
                 log.warning("lease_not_renewed", bridge=self._bridge, reason=str(error))
-                if anyio.current_time() + _STORE_AWAY >= desk.lease_ends:
+                if clock.elapsed() + _STORE_AWAY >= desk.lease_ends:
                     raise LeaseLost("the database did not renew it in time") from error
                 pause = _STORE_AWAY
             else:
                 pause = rules.renew.total_seconds()
                 desk.lease_ends = asked + rules.lease.total_seconds()
                 self._ports.meter.progressed(self._bridge)
+                self._share(sharing, ending)
+
+    def _share(self, sharing: Sharing, ending: anyio.Event) -> None:
+        if gives_back(sharing, self._bridge) and not ending.is_set():
+            log.info("lease_shared", bridge=self._bridge)
+            ending.set()
 
     async def _give_back(self, lease: Lease) -> None:
         try:
@@ -130,6 +158,16 @@ class Loop:
         except StoreError as error:
             log.warning("lease_not_released", bridge=lease.bridge, reason=str(error))
         self._ports.meter.lease_held(self._bridge, held=False)
+
+    async def _leave(self) -> None:
+        with anyio.move_on_after(self._ports.rules.renew.total_seconds()):
+            with suppress(StoreError):  # it is forgotten by itself, too
+                await self._ports.leases.leave(self._bridge)
+
+
+async def _when(event: anyio.Event, tell: Callable[[], None]) -> None:
+    await event.wait()
+    tell()
 
 
 def _innermost(error: BaseException) -> str:

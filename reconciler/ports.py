@@ -17,26 +17,39 @@ from reconciler.model import (
     Survey,
     Verified,
 )
+from reconciler.sharing import Sharing
 
 Clients = frozenset[ClientId] | None
 """Whose slots to look at; None means everybody's."""
 
 
 class Clock(Protocol):
-    """Tells the wall clock's time. Waits run on anyio's clock, which never jumps."""
+    """Tells the wall clock's time, and how much of it went by. Waits run on anyio's clock."""
 
     def now(self) -> Instant: ...
+
+    def elapsed(self) -> float:
+        """Return seconds since some moment, those that the machine slept included."""
+        ...
 
 
 class Leases(Protocol):
     """Who may act on a bridge. Any call may raise StoreError."""
 
+    async def wait(self, bridge: BridgeName) -> Sharing:
+        """Let others know that we would like to have it, for a while; return how things stand."""
+        ...
+
+    async def leave(self, bridge: BridgeName) -> None:
+        """Wait for it no more."""
+        ...
+
     async def acquire(self, bridge: BridgeName) -> Lease | None:
         """Take the bridge if nobody holds it, with an epoch of its own; None if somebody does."""
         ...
 
-    async def renew(self, lease: Lease) -> None:
-        """Hold on to it for another term. Raises LeaseLost."""
+    async def renew(self, lease: Lease) -> Sharing:
+        """Hold on to it for another term; return how things stand. Raises LeaseLost."""
         ...
 
     async def release(self, lease: Lease) -> None:

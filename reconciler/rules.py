@@ -26,6 +26,9 @@ class Rules:
     batch: int = 100
     lease: timedelta = timedelta(seconds=15)
     renew: timedelta = timedelta(seconds=5)
+    """How often a lease is renewed, and asked for."""
+    courtesy: timedelta = timedelta(seconds=10)
+    """How long a free bridge is left to a replica that holds fewer."""
     longest_request: timedelta = LONGEST_REQUEST
     verify_every: timedelta = timedelta(minutes=15)
     verify_again: timedelta = timedelta(minutes=1)

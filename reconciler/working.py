@@ -53,6 +53,7 @@ class Worker:
         self._undated: set[Slot] = set()
         self._ended, self._to_write = anyio.create_memory_object_stream[Ended](inf)
         self._stopping = False
+        self._unwritable = False
 
     async def run(self) -> None:
         # The streams close last: whoever still uses them is cancelled by then.
@@ -86,17 +87,19 @@ class Worker:
             await self._desk.work.wait(nap)
 
     def _limit(self) -> int:
-        """How many may be tried at once."""
-        if self._stopping or not self._desk.breaker.closed:
+        """How many may be tried at once; none whose outcome could not be written down."""
+        if self._stopping or self._unwritable or not self._desk.breaker.closed:
             return 0
         return 1 if self._desk.breaker.on_trial else self._ports.rules.concurrency
 
     def _room(self) -> int:
         """How many more to prepare; none before it is worth a round to the database."""
-        limit = self._limit()
+        limit, prepared = self._limit(), self._trying + len(self._ready)
+        if len(self._desk.busy) - prepared >= max(limit, self._ports.rules.batch):
+            return 0  # their outcomes first
         if not self._trying:  # the first ones start before more are prepared
             return limit - len(self._ready)
-        room = 2 * limit - self._trying - len(self._ready)
+        room = 2 * limit - prepared
         return room if room > limit // 2 else 0
 
     async def _begin(self) -> bool:
@@ -193,7 +196,9 @@ class Worker:
                 written = True
             except StoreError as error:
                 log.warning("outcomes_wait", count=len(batch), reason=str(error))
+                self._unwritable = True
                 await anyio.sleep(_STORE_AWAY)
+        self._unwritable = False
         await self._hand_back(batch)
 
     async def _hand_back(self, batch: Iterable[Ended]) -> None:

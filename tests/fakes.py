@@ -39,6 +39,7 @@ from reconciler.model import (
     Verified,
 )
 from reconciler.ports import Clients
+from reconciler.sharing import Sharing, Tenure
 from reconciler.slots import (
     Candidate,
     Election,
@@ -72,6 +73,9 @@ class FakeClock:
     def now(self) -> Instant:
         return START + timedelta(seconds=anyio.current_time()) + self.ahead
 
+    def elapsed(self) -> float:
+        return anyio.current_time()
+
 
 class HandClock:
     """A wall clock for tests without an event loop: it is moved by hand."""
@@ -81,6 +85,9 @@ class HandClock:
 
     def now(self) -> Instant:
         return self.at
+
+    def elapsed(self) -> float:
+        return self.at.timestamp()
 
 
 # -- people's rows -----------------------------------------------------------------------------
@@ -269,6 +276,8 @@ class Tables:
     attempts: list[Attempt] = field(default_factory=list)
     accounts: dict[tuple[BridgeName, str], ClientId] = field(default_factory=dict)
     leases: dict[BridgeName, LeaseRow] = field(default_factory=dict)
+    waiting: dict[tuple[BridgeName, str], Instant] = field(default_factory=dict)
+    on_free: Callable[[BridgeName], None] | None = None
     reports: list[tuple[bool, str]] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     away: bool = False
@@ -302,28 +311,47 @@ class FakeLeases:
         self._holder = holder
         self._term = term
 
+    async def wait(self, bridge: BridgeName) -> Sharing:
+        await self._tables.read()
+        self._tables.waiting[bridge, self._holder] = self._tables.clock.now()
+        return self._sharing()
+
+    async def leave(self, bridge: BridgeName) -> None:
+        await self._tables.read()
+        self._tables.waiting.pop((bridge, self._holder), None)
+
     async def acquire(self, bridge: BridgeName) -> Lease | None:
         await self._tables.read()
         now = self._tables.clock.now()
         row = self._tables.leases.get(bridge)
-        if row is not None and row.ends >= now:
+        if row is not None and row.ends > now:
             return None
         epoch = 1 if row is None else row.epoch + 1
         self._tables.leases[bridge] = LeaseRow(self._holder, epoch, now + self._term)
+        self._tables.waiting.pop((bridge, self._holder), None)
         return Lease(bridge, self._holder, epoch)
 
-    async def renew(self, lease: Lease) -> None:
+    async def renew(self, lease: Lease) -> Sharing:
         await self._tables.read()
         row = self._tables.leases[lease.bridge]
         if (row.holder, row.epoch) != (lease.holder, lease.epoch):
             raise LeaseLost("another replica holds it")
         row.ends = self._tables.clock.now() + self._term
+        return self._sharing()
 
     async def release(self, lease: Lease) -> None:
         await self._tables.read()
         row = self._tables.leases[lease.bridge]
         if (row.holder, row.epoch) == (lease.holder, lease.epoch):
-            row.ends = datetime.min.replace(tzinfo=UTC)
+            row.ends = self._tables.clock.now()
+            if self._tables.on_free is not None:
+                self._tables.on_free(lease.bridge)
+
+    def _sharing(self) -> Sharing:
+        now, tables = self._tables.clock.now(), self._tables
+        tenures = {b: Tenure(row.holder, row.ends - now) for b, row in tables.leases.items()}
+        waiting = (place for place, seen in tables.waiting.items() if seen > now - self._term)
+        return Sharing(self._holder, tenures, frozenset(waiting))
 
 
 class FakeKeys:
@@ -523,7 +551,7 @@ class FakeStore:
 
     async def expire(self, bridge: BridgeName) -> None:
         """Let the lease's term end now, however long it had to run."""
-        self.tables.leases[bridge].ends = datetime.min.replace(tzinfo=UTC)
+        self.tables.leases[bridge].ends = self.tables.clock.now() - timedelta(seconds=1)
 
 
 # -- the bridge --------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from httpx_aiohttp import AiohttpTransport
 from daemon.bridges.access import Access
 from daemon.bridges.address import Address, address
 from daemon.bridges.translate import Answer, Wording, translated
+from reconciler.fence import pass_fence
 from reconciler.verdicts import Unclear
 
 MIB: Final = 1024 * 1024
@@ -95,6 +96,7 @@ class Line:
             return await self._send(request, largest)
 
     async def _send(self, request: httpx.Request, largest: int) -> Answer:
+        pass_fence()
         response = await self._transport.handle_async_request(request)
         try:
             body = await _bounded(response, largest)
@@ -130,6 +132,25 @@ def _stream(response: httpx.Response) -> AsyncIterator[bytes]:
     return aiter(response.stream)
 
 
+class _Fenced(aiohttp.BaseConnector):
+    """Connecting may last; nothing is written before the fence was passed again."""
+
+    async def connect(self, *args: Any, **more: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*args, **more)
+        try:
+            pass_fence()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class _UnixConnector(_Fenced, aiohttp.UnixConnector): ...
+
+
+class _TCPConnector(_Fenced, aiohttp.TCPConnector): ...
+
+
 @asynccontextmanager
 async def open_line(
     url: str,
@@ -151,9 +172,9 @@ def _transport(where: Address, access: Access, connections: int) -> AiohttpTrans
 
     def session() -> aiohttp.ClientSession:
         connector = (
-            aiohttp.UnixConnector(where.uds, limit=connections)
+            _UnixConnector(where.uds, limit=connections)
             if where.uds
-            else aiohttp.TCPConnector(limit=connections, ssl=tls)
+            else _TCPConnector(limit=connections, ssl=tls)
         )
         # A cookie that is kept would be sent with another client's keys.
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())

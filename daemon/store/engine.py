@@ -2,16 +2,21 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import count
+from typing import Any
 
 import anyio
 import asyncpg
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from reconciler.verdicts import StoreError
 
 DRIVER = "postgresql+asyncpg"
+_numbers = count()
+_READ_ONLY = "25006"
+_MAY_ONLY_READ = text("SELECT current_setting('transaction_read_only') = 'on'")
 THEIRS = "public"
 """The schema of people's tables, always said: the search path may lead elsewhere, to ours for one
 where the role is called like it."""
@@ -20,21 +25,27 @@ NOT_MIGRATED = ("42P01", "42703", "42883", "3F000")
 """SQLSTATEs: undefined table, column, function, schema."""
 
 
-def make_engine(url: str, *, pool_size: int = 10, patience: float | None = None) -> AsyncEngine:
+def make_engine(
+    url: str,
+    *,
+    pool_size: int = 10,
+    patience: float | None = None,
+    name: str = "DATABASE_URL",
+) -> AsyncEngine:
     """Return an engine for *url*; any `postgresql://` spelling of the field will do.
 
-    *patience* is how many seconds a statement may take. Parameters never show in an error: they
-    may be ciphertexts. Raises StoreError if *url* is not one of PostgreSQL; the message does not
-    repeat it, since it may hold a password.
+    *patience* is how many seconds a statement may take, *name* the URL's setting. Parameters never
+    show in an error: they may be ciphertexts. Raises StoreError if *url* is not one of PostgreSQL;
+    the message does not repeat it, since it may hold a password.
     """
     try:
         parsed = make_url(url)
     except (SQLAlchemyError, ValueError):
-        raise StoreError(_NOT_A_URL) from None
+        raise StoreError(f"{name} {_NOT_A_URL}") from None
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
-        raise StoreError(_NOT_A_URL)
-    return create_async_engine(
-        _for_asyncpg(parsed),
+        raise StoreError(f"{name} {_NOT_A_URL}")
+    engine = create_async_engine(
+        _for_asyncpg(parsed, name),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
@@ -43,12 +54,48 @@ def make_engine(url: str, *, pool_size: int = 10, patience: float | None = None)
         connect_args={
             "timeout": 5,
             "command_timeout": patience,
+            "statement_cache_size": 0,  # SQLAlchemy has its own
+            "prepared_statement_name_func": lambda: f"bridgetender_{next(_numbers)}",
             "server_settings": {"application_name": "bridgetender"},
         },
     )
+    event.listen(engine.sync_engine, "connect", _beware_of_poolers, insert=True)
+    event.listen(engine.sync_engine, "checkout", _require_open)
+    return engine
 
 
-def _for_asyncpg(url: URL) -> URL:
+def _beware_of_poolers(connection: Any, _record: object) -> None:
+    """Keep no prepared statements where another server process may run the next transaction.
+
+    A pooler such as PgBouncer makes up the process id that a client is told at login.
+    """
+    kept = [getattr(connection, name) for name in _OF_STATEMENTS]
+    _set(connection, None, str)  # no cache; prepared without a name
+    cursor = connection.cursor()
+    cursor.execute("SELECT pg_backend_pid()")
+    (pid,) = cursor.fetchone()
+    cursor.close()
+    connection.rollback()
+    if pid == connection.driver_connection.get_server_pid():
+        _set(connection, *kept)
+
+
+def _set(connection: Any, *values: object) -> None:
+    for name, value in zip(_OF_STATEMENTS, values, strict=True):
+        setattr(connection, name, value)
+
+
+_OF_STATEMENTS = ("_prepared_statement_cache", "_prepared_statement_name_func")
+"""SQLAlchemy takes both for all connections of an engine only; a test holds them in place."""
+
+
+def _require_open(connection: Any, _record: object, _proxy: object) -> None:
+    """Let the pool replace what the server has closed, as at a restart, before it is used."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("the server closed the connection")
+
+
+def _for_asyncpg(url: URL, name: str) -> URL:
     """Say libpq's parameters in asyncpg's words."""
     query = dict(url.query)
     if "sslmode" in query:
@@ -56,7 +103,7 @@ def _for_asyncpg(url: URL) -> URL:
     unknown = query.keys() - _PARAMETERS
     if unknown:
         raise StoreError(
-            f"DATABASE_URL has the parameter {min(unknown)!r}, which is not understood;"
+            f"{name} has the parameter {min(unknown)!r}, which is not understood;"
             f" these are: sslmode, {', '.join(sorted(_PARAMETERS))}"
         )
     return url.set(drivername=DRIVER, query=query)
@@ -67,7 +114,7 @@ _AWAY = (
     *(OSError, TimeoutError),
 )
 _PARAMETERS = {"host", "port", "ssl", "target_session_attrs"}
-_NOT_A_URL = "DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:5432/database"
+_NOT_A_URL = "is not a PostgreSQL URL: postgresql://user:password@host:5432/database"
 
 
 async def dispose(engine: AsyncEngine) -> None:
@@ -78,10 +125,27 @@ async def dispose(engine: AsyncEngine) -> None:
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Yield a connection in a transaction. Raises StoreError for whatever the database does."""
+    """Yield a connection in a transaction. Raises StoreError for whatever the database does.
+
+    A connection that may only read is not used again: where it leads to, or what it was told when
+    it began, may have changed.
+    """
     with storing():
         async with engine.begin() as connection:
-            yield connection
+            try:
+                yield connection
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+                    await connection.invalidate(error)
+                raise
+
+
+async def require_writable(engine: AsyncEngine) -> None:
+    """Raise StoreError if the database is away, or takes no writes."""
+    async with transaction(engine) as connection:
+        if (await connection.execute(_MAY_ONLY_READ)).scalar_one():
+            await connection.invalidate()
+            raise StoreError("the database is read-only")
 
 
 @contextmanager

@@ -87,6 +87,14 @@ leases = Table(
     Column("expires_at", _MOMENT, nullable=False),
 )
 
+waiting = Table(
+    "waiting",
+    ours,
+    Column("bridge", Text, primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("seen_at", _MOMENT, nullable=False),
+)
+
 bridges = Table(
     "bridges",
     ours,

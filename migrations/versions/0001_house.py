@@ -21,7 +21,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     names = ("attempts", "connectors", "keyring", "wishes", "routes", "accounts", "bridges")
-    for name in (*names, "leases"):
+    for name in (*names, "waiting", "leases"):
         op.drop_table(name, schema=SCHEMA)
     op.drop_table("pauses", schema=SCHEMA)
 
@@ -33,6 +33,13 @@ def _create_coordination() -> None:
         sa.Column("holder", sa.Text, nullable=False),
         sa.Column("epoch", sa.BigInteger, nullable=False),
         sa.Column("expires_at", MOMENT, nullable=False),
+        schema=SCHEMA,
+    )
+    op.create_table(
+        "waiting",
+        sa.Column("bridge", sa.Text, primary_key=True),
+        sa.Column("holder", sa.Text, primary_key=True),
+        sa.Column("seen_at", MOMENT, nullable=False),
         schema=SCHEMA,
     )
     op.create_table(

@@ -1,11 +1,13 @@
 """A firm on a stage: its clients, their keys, and what has become of them. Real processes."""
 
 import base64
+import os
 import secrets
+import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -33,12 +35,27 @@ class Site(Stage):
     """A stage on a database of its own, whose daemon says all that it can."""
 
     database_url: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Of every daemon that is started from now on."""
 
     def environment(self, health_port: int = 0) -> dict[str, str]:
         return Stage.environment(self, health_port) | {
             "DATABASE_URL": self.database_url,
             "BRIDGETENDER_LOG_LEVEL": "DEBUG",
+            **self.settings,
         }
+
+    async def start_replica(self, name: str, **settings: str) -> None:
+        """Start a daemon beside others, which differs from them in *settings*."""
+        await self.start(name, ["-m", "daemon"], self.environment() | settings)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        os.kill(self.children[name].pid, number)
+
+    async def stop_all(self) -> None:
+        for name in self.children.keys() - {"bridge", "paper"}:
+            await self.stop(name)
+        await Stage.stop_all(self)
 
     def logged(self, name: str = "daemon") -> str:
         log = self.logs / f"{name}.log"
@@ -100,8 +117,8 @@ class Firm:
     async def add_clients(self, count: int, *exchanges: str) -> list[KeyId]:
         """Store that many clients with a key on each of *exchanges*."""
         added = []
-        for number in range(count):
-            client = await self.add_client(f"Client {number}")
+        for _ in range(count):
+            client = await self.add_client(f"Client {len(self._accounts)}")
             added += [await self.add_key(client, exchange) for exchange in exchanges]
         return added
 
@@ -138,6 +155,12 @@ class Firm:
             return
         told = [f"{k.phase}/{k.reason}: {k.message}" for k in await self.status.keys()]
         raise AssertionError(f"still waiting; the keys are {told}")
+
+    async def until_logged(self, daemon: str, words: str, times: int = 1) -> None:
+        async def logged() -> bool:
+            return self.site.logged(daemon).count(words) >= times
+
+        await self.until(logged)
 
     async def phases(self, *phases: str) -> int:
         """Count the keys in one of *phases*."""
@@ -190,8 +213,40 @@ class Firm:
         async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
             yield client
 
-    async def health(self, path: str) -> httpx.Response:
-        async with spoken_to(self.site.addresses["daemon"]) as client:
+    async def holder(self) -> str | None:
+        """Return the pid of the replica that has the bridge."""
+        rows = await self.ask(
+            "SELECT split_part(holder, ':', 2) FROM bridgetender.leases"
+            " WHERE expires_at > clock_timestamp()"
+        )
+        return str(rows[0][0]) if rows else None
+
+    async def is_held_by(self, name: str) -> bool:
+        return await self.holder() == str(self.site.children[name].pid)
+
+    async def is_awaited(self) -> bool:
+        """Tell whether a replica stands by."""
+        return bool(await self.ask("SELECT 1 FROM bridgetender.waiting"))
+
+    async def adds(self) -> int:
+        """Return how many adds the slow bridge was asked for."""
+        async with self.bridge() as bridge:
+            return int((await bridge.get("/calls")).json().get("add", 0))
+
+    async def all_there(self) -> bool:
+        """Tell whether the bridge has every key's connector with its newest credentials."""
+        return await self.labels_listed() == await self.labels_wanted()
+
+    async def answers(self, path: str, status: int, daemon: str = "daemon") -> bool:
+        return (await self.health(path, daemon)).status_code == status
+
+    async def hears(self, *, well: bool, daemon: str = "daemon") -> bool:
+        """Tell what a daemon says of its LISTEN."""
+        said = (await self.health("/metrics", daemon)).text
+        return f"bridgetender_listen_connected {float(well)}" in said
+
+    async def health(self, path: str, daemon: str = "daemon") -> httpx.Response:
+        async with spoken_to(self.site.addresses[daemon]) as client:
             return await client.get(path)
 
     async def issue_on_paper(self, exchange: str, issued: Issued, **holds: str) -> None:

@@ -168,6 +168,33 @@ async def test_of_many_who_ask_at_once_one_gets_the_bridge(store: Store) -> None
     assert sum(lease is not None for lease in got) == 1
 
 
+async def test_who_waits_is_seen_by_all_until_they_leave_or_get_it(store: Store) -> None:
+    other = BridgeName("other")
+    lease = await leased(store)
+    await store.rival.wait(BRIDGE)
+    sharing = await store.rival.wait(other)
+
+    assert (sharing.me, sharing.held_by("one")) == ("two", [BRIDGE])
+    assert (await store.leases.renew(lease)).waiting == {(BRIDGE, "two"), (other, "two")}
+
+    await store.rival.leave(BRIDGE)
+    await store.rival.acquire(other)
+    sharing = await store.leases.renew(lease)
+    assert (sharing.me, sharing.waiting) == ("one", frozenset())
+    assert (sharing.held_by("one"), sharing.held_by("two")) == ([BRIDGE], [other])
+
+
+async def test_a_bridge_that_was_given_back_is_free_since_then(store: Store) -> None:
+    lease = await leased(store)
+    assert (await store.rival.wait(BRIDGE)).left(BRIDGE) > timedelta(minutes=0)
+
+    await store.leases.release(lease)
+
+    sharing = await store.rival.wait(BRIDGE)
+    assert sharing.is_free(BRIDGE)
+    assert sharing.left(BRIDGE) > -timedelta(minutes=1)
+
+
 # -- epochs ------------------------------------------------------------------------------------
 
 Write = Callable[[Store, Lease, Record], Awaitable[object]]

@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.clock import SystemClock
 from daemon.store.engine import transaction
+from daemon.store.listen import Heed, Patience, listen
 from daemon.store.status import Status
 from reconciler.desk import Ports
 from reconciler.loop import Loop
 from reconciler.model import Credentials, KeyId, SealedKey, Secret
-from reconciler.ports import Meter
+from reconciler.ports import Clients, Meter
 from reconciler.rules import Rules
 from tests.contracts.postgres import PostgresStore
 from tests.fakes import BRIDGE, FakeBridge, RecordingMeter, fingerprint_of
@@ -95,6 +96,18 @@ class House:
         async with transaction(self.engine) as connection:
             for statement in statements:
                 await connection.execute(text(statement))
+
+
+async def heard_by(
+    engine: AsyncEngine,
+    look: Callable[[Clients], None],
+    connected: Callable[[bool], None],
+    *,
+    poll: float,
+) -> None:
+    """Listen through *engine*, for ever."""
+    heed = Heed(look, lambda _: None, connected)
+    await listen(engine, engine, heed, Patience(poll=poll))
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:

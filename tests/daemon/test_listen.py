@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 from uuid import UUID, uuid4
 
 import anyio
@@ -11,13 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daemon.store.listen import listen, parse
-from reconciler.model import ClientId
+from daemon.embedded.postgres import Server
+from daemon.store.engine import make_engine
+from daemon.store.listen import CHANNEL, Heed, Patience, listen, parse
+from reconciler.model import BridgeName, ClientId
 from reconciler.ports import Clients
 from tests.daemon.house import House, once
+from tests.fakes import BRIDGE
+from tests.proxy import Proxy
 
 pytestmark = pytest.mark.anyio
-SOON = 0.05
+HASTY = Patience(poll=0.05)
 _EARS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND (query ILIKE 'listen%' OR query ILIKE '%pg_trigger%')
@@ -31,11 +36,20 @@ class Ear:
 
     heard: list[Clients] = field(default_factory=list)
     connected: list[bool] = field(default_factory=list)
+    free: list[BridgeName] = field(default_factory=list)
 
     @asynccontextmanager
-    async def open(self, engine: AsyncEngine, poll: float = SOON) -> AsyncIterator[None]:
+    async def open(
+        self,
+        engine: AsyncEngine,
+        through: AsyncEngine | Literal["same"] | None = "same",
+        patience: Patience = HASTY,
+    ) -> AsyncIterator[None]:
+        ears = engine if through == "same" else through
+
         async def hear() -> None:
-            await listen(engine, self.heard.append, self.connected.append, poll=poll)
+            heed = Heed(self.heard.append, self.free.append, self.connected.append)
+            await listen(engine, ears, heed, patience)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(hear)
@@ -108,6 +122,64 @@ async def test_while_the_database_cannot_be_reached_it_is_asked_again_and_again(
         finally:
             await house.do(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
         await once(lambda: ear.connected[-2:] == [False, True])
+
+
+async def test_without_a_line_everything_is_looked_at_now_and_then(engine: AsyncEngine) -> None:
+    ear = Ear()
+    async with ear.open(engine, None):
+        await once(lambda: len(ear.heard) >= 3)
+    assert set(ear.heard) == {None}
+    assert set(ear.connected) == {False}
+
+
+async def test_a_bridge_that_is_given_back_is_named(engine: AsyncEngine) -> None:
+    house, ear = House(engine), Ear()
+    lease = await house.store.leases.acquire(BRIDGE)
+    assert lease
+    async with ear.open(engine):
+        await once(lambda: ear.connected == [True])
+        await house.store.leases.release(lease)
+        await once(lambda: ear.free == [BRIDGE])
+        await house.store.leases.release(replace(lease, epoch=9))  # not ours to give
+        await house.do(f"SELECT pg_notify('{CHANNEL}', '*')")
+        await once(lambda: ear.heard == [None, None])
+    assert ear.free == [BRIDGE]
+
+
+async def test_a_line_that_delivers_nothing_is_not_trusted(
+    engine: AsyncEngine, postgres: Server
+) -> None:
+    """As through a pooler. What is notified in one database is not heard in another."""
+    elsewhere, ear = make_engine(postgres.url("postgres")), Ear()
+    async with ear.open(engine, elsewhere, Patience(poll=0.01, proof=0.05, deaf=0.1)):
+        await once(lambda: len(ear.connected) >= 2)
+        await once(lambda: len(ear.heard) >= 3)
+    assert set(ear.connected) == {False}
+    assert set(ear.heard) == {None}
+    await elsewhere.dispose()
+
+
+async def test_a_line_that_falls_silent_is_noticed_and_tried_again(
+    engine: AsyncEngine, postgres: Server
+) -> None:
+    """As behind a firewall that forgot the connection: it stays open, and nothing comes."""
+    ear = Ear()
+    async with Proxy(postgres.socket / ".s.PGSQL.5432").running() as proxy:
+        through = make_engine(proxied(engine, proxy))
+        patience = Patience(poll=0.01, prove=0.05, proof=0.5, deaf=0.1)
+        async with ear.open(engine, through, patience):
+            await once(lambda: ear.connected == [True])
+            proxy.hold()
+            await once(lambda: ear.connected[:2] == [True, False])
+            await once(lambda: len(ear.heard) >= 3)
+            proxy.let_go()
+            await once(lambda: ear.connected[-1])
+        await through.dispose()
+
+
+def proxied(engine: AsyncEngine, proxy: Proxy) -> str:
+    name, user = engine.url.database, engine.url.username
+    return f"postgresql://{user}@127.0.0.1:{proxy.port}/{name}?sslmode=disable"
 
 
 async def test_a_hint_makes_a_new_key_live_without_waiting_for_the_next_look(
@@ -187,7 +259,8 @@ async def ear_of(house: House) -> AsyncIterator[None]:
     async with anyio.create_task_group() as tasks:
 
         async def hear() -> None:
-            await listen(house.engine, house.loop.look, lambda _: None, poll=SOON)
+            heed = Heed(house.loop.look, lambda _: house.loop.ask(), lambda _: None)
+            await listen(house.engine, house.engine, heed, HASTY)
 
         tasks.start_soon(hear)
         yield

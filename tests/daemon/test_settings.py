@@ -11,6 +11,7 @@ from reconciler.model import BridgeName, ClientId, Secret
 from reconciler.routes import MAIN, Routes
 
 KEY = new_key().reveal()
+SECOND = timedelta(seconds=1)
 RIGHT = {
     "BRIDGETENDER_CONFIG": "",
     "DATABASE_URL": "postgresql://user:hunter2@db/shop",
@@ -98,6 +99,9 @@ def test_every_setting_is_read_from_its_place() -> None:
         BRIDGETENDER_LOG_FORMAT="console",
         BRIDGETENDER_LOG_LEVEL="debug",
         BRIDGETENDER_HISTORY_DAYS="90",
+        BRIDGETENDER_LISTEN_URL="postgresql://direct/shop",
+        BRIDGETENDER_LEASE_SECONDS="30",
+        BRIDGETENDER_POLL_SECONDS="2",
         BRIDGETENDER_RESYNC_SECONDS="12.5",
         BRIDGETENDER_STATE_DIR="/srv/state",
     )
@@ -108,6 +112,14 @@ def test_every_setting_is_read_from_its_place() -> None:
     assert (settings.history_days, settings.state_dir) == (90, Path("/srv/state"))
     assert settings.rules.resync == timedelta(seconds=12.5)
     assert settings.rules_of(bridge).concurrency == 7
+    assert settings.listen_url == Secret("postgresql://direct/shop")
+    assert settings.poll == timedelta(seconds=2)
+    assert (settings.rules.lease, settings.rules.renew) == (30 * SECOND, 10 * SECOND)
+
+
+def test_listening_can_be_turned_off() -> None:
+    assert settings_of().listen_url is None
+    assert settings_of(BRIDGETENDER_LISTEN_URL="OFF").listen_url == Secret("")
 
 
 def test_every_wrong_setting_is_named_at_once_with_what_is_expected() -> None:
@@ -226,7 +238,7 @@ def test_rules_say_which_key_goes_to_which_bridge(tmp_path: Path) -> None:
         ),
         ("[bridges.main]\nkey_file = '/k.pem'", "[bridges.main] cert_file: is missing"),
         ("[bridges.'a b']", "a bridge's name has letters, digits, - and _ only"),
-        ("lease_seconds = 9\nrenew_seconds = 5", "lease_seconds"),
+        ("lease_seconds = 1", "lease_seconds: is not a number of seconds from 3 to 600"),
     ],
 )
 def test_what_a_toml_file_gets_wrong_is_named_with_its_place(

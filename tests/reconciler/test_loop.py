@@ -11,7 +11,9 @@ from reconciler.attempting import Attempter
 from reconciler.desk import Desk
 from reconciler.jobs import Job
 from reconciler.lookout import Lookout
+from reconciler.loop import Loop
 from reconciler.model import (
+    Attempt,
     BridgeName,
     KeyId,
     Lease,
@@ -982,7 +984,7 @@ async def test_another_replica_takes_over_when_the_holder_dies() -> None:
     async with house.running(successor):
         seconds = await house.at_rest()
 
-    assert 15 <= seconds <= 21
+    assert 15 <= seconds <= 17
     assert house.bridge.count("initialize", slot=slot) == 2
 
 
@@ -1027,6 +1029,50 @@ async def test_of_two_replicas_one_works() -> None:
     assert house.tables.leases[house.bridge.name].epoch == 1
 
 
+async def test_a_bridge_that_is_given_back_is_taken_at_once_by_who_is_told() -> None:
+    house, stop = House(), anyio.Event()
+    successor = house.replica(house.store.rival)
+    house.tables.on_free = lambda _: successor.ask()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(house.loop.run, stop)
+        await anyio.sleep(1)
+        async with house.running(successor):
+            await anyio.sleep(20)
+            assert holders(house) == {house.bridge.name: "one"}
+            stop.set()
+            await anyio.sleep(0.5)
+            assert holders(house) == {house.bridge.name: "two"}
+
+
+async def test_the_first_replica_gives_one_of_two_bridges_to_the_second_and_keeps_the_other() -> (
+    None
+):
+    house = House()
+    names = [BridgeName("a"), BridgeName("b")]
+    loops = [Loop(name, house.ports(house.store.leases)) for name in names]
+    others = [Loop(name, house.ports(house.store.rival)) for name in names]
+    stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for loop in loops:
+            tasks.start_soon(loop.run, stop)
+        await anyio.sleep(20)
+        assert holders(house) == {"a": "one", "b": "one"}
+        for loop in others:
+            tasks.start_soon(loop.run, stop)
+        await anyio.sleep(20)
+        assert set(holders(house).values()) == {"one", "two"}
+        epochs = {name: row.epoch for name, row in house.tables.leases.items()}
+        await anyio.sleep(HOUR)
+        assert {name: row.epoch for name, row in house.tables.leases.items()} == epochs
+        stop.set()
+    assert house.tables.waiting == {}
+
+
+def holders(house: House) -> dict[str, str]:
+    now = house.clock.now()
+    return {name: row.holder for name, row in house.tables.leases.items() if row.ends > now}
+
+
 # -- the store fails, the loop stops -----------------------------------------------------------
 
 
@@ -1060,6 +1106,33 @@ async def test_outcomes_wait_for_the_store() -> None:
         await house.at_rest(within=3)
 
     assert house.bridge.changes() == 1
+
+
+async def test_nothing_is_begun_whose_outcome_cannot_be_written_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A database that may only be read lets removals and verifications be found, and no more."""
+    house = House()
+    await many(house, 300)
+    settle = house.store.ledger.settle
+    only_read = [False]
+
+    async def refuse(lease: Lease, ended: Sequence[tuple[Record, Attempt | None]]) -> None:
+        if only_read[0]:
+            raise StoreError("cannot execute UPDATE in a read-only transaction")
+        await settle(lease, ended)
+
+    monkeypatch.setattr(house.store.ledger, "settle", refuse)
+    async with house.running():
+        await house.at_rest()
+        only_read[0] = True
+        before = len(house.bridge.calls)
+        await anyio.sleep(HOUR)
+        assert house.bridge.count("verify") - 300 <= 2 * Rules().concurrency
+        assert len(house.bridge.calls) > before
+        only_read[0] = False
+        await anyio.sleep(HOUR)
+        assert house.bridge.count("verify") >= 4 * 300
 
 
 async def test_writes_whose_answer_was_lost_do_no_harm() -> None:

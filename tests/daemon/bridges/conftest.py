@@ -34,6 +34,9 @@ class StoppedClock:
     def now(self) -> datetime:
         return NOW
 
+    def elapsed(self) -> float:
+        return 0.0
+
 
 def credentials(api_key: str = "good-key", passphrase: str | None = None) -> Credentials:
     hidden = Secret(passphrase) if passphrase is not None else None

@@ -4,8 +4,10 @@ import httpx
 import pytest
 
 from daemon.bridges.address import BadBridgeUrl, address
+from daemon.bridges.line import Line, open_line
 from daemon.bridges.trading import TradingBridge, open_bridge
-from reconciler.verdicts import Unavailable, Unclear, Verdict
+from reconciler.fence import fenced
+from reconciler.verdicts import LeaseLost, Unavailable, Unclear, Verdict
 from tests.daemon.bridges.conftest import BRIDGE, SLOT, StoppedClock, credentials, of_handler
 from tests.daemon.bridges.story import StoryBridge
 from tests.daemon.bridges.wire import Reply, serving
@@ -101,3 +103,41 @@ async def test_a_proxy_of_the_environment_is_not_asked(
     async with serving(story) as url, open_bridge(BRIDGE, url, StoppedClock()) as bridge:
         await bridge.observe()
     assert story.heard
+
+
+@pytest.mark.anyio
+async def test_nothing_is_sent_after_the_lease_has_ended_however_many_requests_came_before() -> (
+    None
+):
+    """An add is several requests; a process may be frozen between any two."""
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(200, json={})
+
+    def lost() -> None:
+        if asked:
+            raise LeaseLost("it ended")
+
+    line = Line(httpx.MockTransport(handle), "http://bridge/")
+    with fenced(lost):
+        await line.ask("GET", "first", seconds=1)
+        with pytest.raises(LeaseLost):
+            await line.ask("POST", "second", seconds=1, body={"api_secret": "x"})
+    assert asked == ["/first"]
+
+
+@pytest.mark.anyio
+async def test_nothing_is_sent_when_the_lease_ends_while_we_connect() -> None:
+    async with serving(StoryBridge()) as url:
+
+        def lost() -> None:
+            if checks:
+                raise LeaseLost("it ended")
+            checks.append(True)
+
+        checks: list[bool] = []
+        async with open_line(url) as line:
+            with fenced(lost), pytest.raises(LeaseLost):
+                await line.ask("GET", "health", seconds=5)

@@ -1,7 +1,12 @@
+import anyio
 import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daemon.store.engine import make_engine, transaction
+from daemon.embedded.postgres import Server
+from daemon.store.engine import make_engine, require_writable, transaction
 from reconciler.verdicts import StoreError
+from tests.bouncer import bouncing
 
 pytestmark = pytest.mark.anyio
 SECRET = "hunter2-canary"
@@ -40,3 +45,88 @@ async def test_a_database_that_is_away_is_one_line_without_its_password() -> Non
     assert "\n" not in str(caught.value)
     assert SECRET not in str(caught.value)
     await engine.dispose()
+
+
+async def test_many_transactions_at_once_go_through_a_pooler(
+    postgres: Server, database_url: str
+) -> None:
+    """Each of them may run on another server process, which knows no statement of the last."""
+    database = str(make_url(database_url).database)
+    async with bouncing(postgres, database) as url:
+        engine = make_engine(url)
+
+        async def ask(number: int) -> None:
+            for _ in range(20):
+                assert await double(engine, number) == 2 * number
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(8):
+                tasks.start_soon(ask, number)
+        async with transaction(engine) as connection:
+            kept = await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))
+            assert kept.scalar_one() == 0
+        await engine.dispose()
+
+
+async def double(engine: AsyncEngine, number: int) -> int:
+    async with transaction(engine) as connection:
+        rows = await connection.execute(text("SELECT 2 * CAST(:n AS int)"), {"n": number})
+        return int(rows.scalar_one())
+
+
+async def test_without_a_pooler_statements_are_kept(engine: AsyncEngine) -> None:
+    await double(engine, 1)
+    async with transaction(engine) as connection:
+        kept = await connection.execute(text("SELECT statement FROM pg_prepared_statements"))
+        assert any("2 * CAST" in statement for (statement,) in kept)
+
+
+async def test_connections_that_the_server_closed_are_replaced_before_they_are_used(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    await at_once(engine, 4)
+    other = make_engine(database_url)
+    async with transaction(other) as connection:
+        await connection.execute(_END_ALL_OTHERS)
+    for _ in range(4):
+        await at_once(engine, 4)  # raises nothing
+    await other.dispose()
+
+
+_END_ALL_OTHERS = text("""
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+""")
+
+
+async def at_once(engine: AsyncEngine, count: int) -> None:
+    async with anyio.create_task_group() as tasks:
+        for number in range(count):
+            tasks.start_soon(double, engine, number)
+
+
+async def test_a_connection_that_may_only_read_is_not_used_again(engine: AsyncEngine) -> None:
+    """It stays so after the database takes writes again, or another one does."""
+    name = engine.url.database
+    await require_writable(engine)
+    async with transaction(engine) as connection:
+        await connection.execute(
+            text(f"ALTER DATABASE {name} SET default_transaction_read_only=on")
+        )
+    await engine.dispose()
+    with pytest.raises(StoreError, match="read-only"):
+        await require_writable(engine)
+    with pytest.raises(StoreError, match="read-only"):
+        await write(engine)
+    async with transaction(engine) as connection:
+        await connection.execute(text("SET TRANSACTION READ WRITE"))
+        await connection.execute(text(f"ALTER DATABASE {name} RESET default_transaction_read_only"))
+    with pytest.raises(StoreError, match="read-only"):
+        await write(engine)  # by the connection of then
+    await write(engine)
+    await require_writable(engine)
+
+
+async def write(engine: AsyncEngine) -> None:
+    async with transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE IF NOT EXISTS written (n int)"))

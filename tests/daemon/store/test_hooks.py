@@ -8,8 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.store import schema
 from daemon.store.engine import transaction
 from daemon.store.hooks import FILLS, HINTS
-from daemon.store.listen import listen
-from tests.daemon.house import House, once
+from tests.daemon.house import House, heard_by, once
 from tests.daemon.store.conftest import Opened
 from tests.daemon.store.states import ACME, KEY, STATES, make
 from tests.daemon.store.test_adoption import KEY_ID, NEW, NEW_ID, OTHER_ID, rows, structure
@@ -46,7 +45,7 @@ async def test_triggers_that_go_away_are_replaced_by_polling_until_migrate_mends
     async with house.running(), anyio.create_task_group() as tasks:
 
         async def hear() -> None:
-            await listen(found, house.loop.look, hinted.append, poll=SOON)
+            await heard_by(found, house.loop.look, hinted.append, poll=SOON)
 
         tasks.start_soon(hear)
         await house.until_live(KEY_ID)

@@ -10,9 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.store import schema
 from daemon.store.adopting import CannotMigrate
 from daemon.store.engine import transaction
-from daemon.store.listen import listen
 from reconciler.model import ClientId
-from tests.daemon.house import House, once
+from tests.daemon.house import House, heard_by, once
 from tests.daemon.store.conftest import Opened
 from tests.daemon.store.states import ACME, STATES, make
 from tests.daemon.store.test_adoption import KEY_ID, NEW, NEW_ID, OTHER_ID, rows
@@ -105,7 +104,7 @@ async def test_without_triggers_the_daemon_lives_by_polling(
     async with house.running(), anyio.create_task_group() as tasks:
 
         async def hear() -> None:
-            await listen(guest, house.loop.look, hinted.append, poll=0.05)
+            await heard_by(guest, house.loop.look, hinted.append, poll=0.05)
 
         tasks.start_soon(hear)
         await house.until_live(KEY_ID)
@@ -192,7 +191,7 @@ async def heard(guest: AsyncEngine, writer: AsyncEngine) -> None:
     async with anyio.create_task_group() as tasks:
 
         async def hear() -> None:
-            await listen(guest, looked.append, hinted.append, poll=3600)
+            await heard_by(guest, looked.append, hinted.append, poll=3600)
 
         tasks.start_soon(hear)
         await once(lambda: hinted == [True])
