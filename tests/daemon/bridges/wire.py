@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -56,7 +57,9 @@ def told(status: int = 200, **said: Any) -> Reply:
 
 
 @asynccontextmanager
-async def serving(answer: Answering, uds: Path | None = None) -> AsyncIterator[str]:
+async def serving(
+    answer: Answering, uds: Path | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """Serve on loopback, or on the unix socket *uds*; yield the URL."""
     talks: set[asyncio.Task[None]] = set()
 
@@ -74,8 +77,9 @@ async def serving(answer: Answering, uds: Path | None = None) -> AsyncIterator[s
             talks.discard(task)
 
     if uds is None:
-        server = await asyncio.start_server(talk, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls)
+        scheme = "https" if tls else "http"
+        url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     else:
         server = await asyncio.start_unix_server(talk, uds)
         url = f"unix:{uds}"

@@ -1,0 +1,115 @@
+"""TLS and credentials towards a bridge, over real TLS."""
+
+import base64
+import ssl
+from pathlib import Path
+
+import pytest
+
+from daemon.bridges.access import Access
+from daemon.bridges.address import BadBridgeUrl
+from daemon.bridges.trading import open_bridge
+from reconciler.model import Secret
+from reconciler.verdicts import Unavailable, Unclear
+from tests.daemon.bridges.certificates import Authority
+from tests.daemon.bridges.conftest import BRIDGE, QUICK, SLOT, StoppedClock, credentials
+from tests.daemon.bridges.story import StoryBridge
+from tests.daemon.bridges.wire import Asked, Reply, Said, serving
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def server(authority: Authority, *, wants_a_client: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("bridge"))
+    if wants_a_client:
+        context.load_verify_locations(authority.file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+async def observe(url: str, access: Access | None = None) -> None:
+    async with open_bridge(BRIDGE, url, StoppedClock(), access=access, patience=QUICK) as bridge:
+        await bridge.observe()
+
+
+async def test_a_bridge_of_a_settable_ca_is_believed(
+    authority: Authority, story: StoryBridge
+) -> None:
+    async with serving(story, tls=server(authority)) as url:
+        await observe(url, Access(ca_file=authority.file))
+    assert story.heard
+
+
+async def test_a_bridge_of_an_unknown_ca_is_sent_nothing_and_the_cure_is_said(
+    authority: Authority, story: StoryBridge, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path, "other")
+    async with serving(story, tls=server(authority)) as url:
+        for access in (None, Access(ca_file=other.file)):
+            with pytest.raises(Unavailable, match="not trusted .* set ca_file to the CA"):
+                await observe(url, access)
+    assert story.heard == []
+
+
+async def test_a_bridge_may_ask_for_a_client_certificate(
+    authority: Authority, story: StoryBridge
+) -> None:
+    cert_file, key_file = authority.issue("daemon")
+    known = Access(ca_file=authority.file, cert_file=cert_file, key_file=key_file)
+    async with serving(story, tls=server(authority, wants_a_client=True)) as url:
+        await observe(url, known)
+        heard = len(story.heard)
+        with pytest.raises((Unavailable, Unclear)):
+            await observe(url, Access(ca_file=authority.file))
+    assert heard == len(story.heard)
+
+
+def test_files_that_will_not_do_are_named_with_what_is_wrong(
+    authority: Authority, tmp_path: Path
+) -> None:
+    cert_file, key_file = authority.issue("daemon")
+    _, of_another = authority.issue("another")
+    _, encrypted = authority.issue("encrypted", b"hunter2")
+    text = tmp_path / "text.pem"
+    text.write_text("hunter2")
+    cases = [
+        (Access(ca_file=tmp_path / "none.pem"), "ca_file: '.*none.pem' cannot be read: No such"),
+        (Access(ca_file=text), "ca_file: '.*text.pem' holds no CA certificate"),
+        (Access(cert_file=tmp_path / "none.pem"), "cert_file: '.*none.pem' cannot be read"),
+        (Access(cert_file=text, key_file=key_file), "cert_file: '.*text.pem' holds no certificate"),
+        (Access(cert_file=cert_file, key_file=of_another), "cert_file: '.*daemon.pem' holds no"),
+        (Access(cert_file=cert_file, key_file=encrypted), "key_file: '.*' is encrypted"),
+    ]
+    for access, complaint in cases:
+        with pytest.raises(BadBridgeUrl, match=complaint) as caught:
+            access.context()
+        assert "hunter2" not in str(caught.value)
+
+
+async def test_a_user_and_password_open_the_door_and_no_echo_of_them_is_shown() -> None:
+    pair = base64.b64encode(b"me:hunter22").decode()
+
+    def answer(asked: Asked) -> Said:
+        if asked.headers.get("authorization") != f"Basic {pair}":
+            return Reply(401, b"{}")
+        said = f'{{"detail": "hunter22 or {pair} may not do that"}}'
+        return (
+            Reply(400, said.encode()) if asked.method == "POST" else Reply(200, b'{"accounts":[]}')
+        )
+
+    access = Access(user="me", password=Secret("hunter22"))
+    async with serving(answer) as url:
+        with pytest.raises(Unavailable, match="refuses our token"):
+            await observe(url, Access(user="me", password=Secret("wrong")))
+        async with open_bridge(BRIDGE, url, StoppedClock(), access=access) as bridge:
+            with pytest.raises(Unclear) as caught:
+                await bridge.initialize(SLOT, credentials(), "f1")
+    assert "hunter22" not in str(caught.value)
+    assert pair not in str(caught.value)
+    assert "hunter22" not in repr(access)
