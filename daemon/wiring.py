@@ -6,7 +6,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -37,6 +37,11 @@ POOL, POOL_OF_BRIDGE = 6, 4
 """Connections to the database: for health, hints and counts, and for each bridge's loop."""
 
 
+def holder_name() -> str:
+    """Return a name for this replica that no other has and that an operator recognizes."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
 @dataclass(slots=True)
 class Parts:
     """What one daemon is made of, but for its loops, which need a vault and so a database.
@@ -54,6 +59,8 @@ class Parts:
     vitals: Vitals
     watch: Watch
     clock: Clock
+    holder: str = field(default_factory=holder_name)
+    """This replica, whatever bridge it speaks of: replicas share them by how many each holds."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -85,7 +92,7 @@ class Parts:
         """Return the outside world of one bridge's loop."""
         return Ports(
             clock=self.clock,
-            leases=PostgresLeases(self.engine, holder_name(), rules.lease),
+            leases=PostgresLeases(self.engine, self.holder, rules.lease),
             keys=PostgresKeys(self.engine),
             ledger=self.ledger,
             bridge=TimedBridge(bridge, name, self.metrics),
@@ -144,8 +151,3 @@ async def open_vault(engine: AsyncEngine, keyring: Keyring) -> FernetVault:
     """Raises StoreError, and Undecryptable if this database was sealed with another key."""
     key = await fingerprint_key(engine, keyring.unseal, lambda: keyring.seal(new_key()))
     return FernetVault(keyring, key)
-
-
-def holder_name() -> str:
-    """Return a name for this replica that no other has and that an operator recognizes."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

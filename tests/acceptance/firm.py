@@ -213,16 +213,16 @@ class Firm:
         async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
             yield client
 
-    async def holder(self) -> str | None:
-        """Return the pid of the replica that has the bridge."""
+    async def holders(self) -> dict[str, str]:
+        """Return the pid of the replica that has each bridge."""
         rows = await self.ask(
-            "SELECT split_part(holder, ':', 2) FROM bridgetender.leases"
+            "SELECT bridge, split_part(holder, ':', 2) FROM bridgetender.leases"
             " WHERE expires_at > clock_timestamp()"
         )
-        return str(rows[0][0]) if rows else None
+        return dict(rows)
 
     async def is_held_by(self, name: str) -> bool:
-        return await self.holder() == str(self.site.children[name].pid)
+        return (await self.holders()).get(MAIN) == str(self.site.children[name].pid)
 
     async def is_awaited(self) -> bool:
         """Tell whether a replica stands by."""

@@ -65,6 +65,42 @@ async def test_a_replica_that_is_killed_is_replaced_when_its_lease_ends(
     assert await firm.open_intents() == 0
 
 
+async def test_two_replicas_share_two_bridges_and_each_key_is_on_its_own(
+    site: Site, firm: Firm
+) -> None:
+    second = site.directory / "second.sock"
+    await start_slow_bridge(site, 0)
+    await site.start("second", ["-m", "bench.slow_bridge", "--uds", str(second), "--latency", "0"])
+    config = site.directory / "config.toml"
+    config.write_text(
+        f"[bridges.main]\nurl = '{site.bridge_url}'\n"
+        f"[bridges.second]\nurl = 'unix:{second}'\nexchanges = ['okx']\n"
+    )
+    site.settings = HASTY | {"BRIDGETENDER_CONFIG": str(config), "TRADING_BRIDGE_URL": ""}
+    await firm.add_clients(3, "binance", "okx")
+    await site.start_replica("one")
+    await firm.until_live()
+    await site.start_replica("two")
+
+    async def shared() -> bool:
+        return len(set((await firm.holders()).values())) == 2
+
+    await firm.until(shared)
+    await firm.add_key(await firm.add_client("Later"), "okx")
+    await firm.until_live()
+    assert {connector for _, connector in await firm.labels_listed()} == {"binance"}
+    assert {key.bridge for key in await firm.status.keys() if key.exchange == "okx"} == {"second"}
+
+    await site.kill("one")
+
+    async def taken_over() -> bool:
+        return set((await firm.holders()).values()) == {str(site.children["two"].pid)}
+
+    await firm.until(taken_over)
+    await firm.add_clients(2, "binance", "okx")
+    await firm.until_live()
+
+
 async def test_what_a_frozen_replica_had_sent_lands_late_and_does_not_stay(
     site: Site, firm: Firm
 ) -> None:
@@ -126,7 +162,7 @@ async def test_a_replica_with_another_encryption_key_takes_no_lease_and_parks_no
     await site.stop("right")  # nor when nobody else is there
     refusals = site.logged("wrong").count('"not_ready"')
     await firm.until_logged("wrong", '"not_ready"', refusals + 2)
-    assert await firm.holder() is None
+    assert await firm.holders() == {}
     assert await firm.phases("parked") == 0
 
 
