@@ -1,6 +1,7 @@
 """Settings -> one daemon that runs until it is told to stop."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 def main() -> int:
     mistakes: list[BaseException] = []
     interrupted = False
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody heeds it
     try:
         settings = read(os.environ, Settings)
         logs.configure(json=settings.log_json, level=settings.log_level)

@@ -7,6 +7,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from daemon.bridges.address import BadBridgeUrl
 from daemon.settings import BridgeSettings
 from daemon.wiring import Parts, open_the_bridge
 from reconciler.loop import Loop
@@ -36,12 +37,14 @@ class Fleet:
         self._vault = vault
         self._berths: dict[BridgeName, _Berth] = {}
         self._tasks: TaskGroup | None = None
+        self._ending = False
 
     async def run(self, stop: anyio.Event) -> None:
         """Look after the bridges of the settings until *stop*; then let every loop end."""
         async with anyio.create_task_group() as self._tasks:
             self._begin(self._parts.settings.bridges)
             await stop.wait()
+            self._ending = True
             for berth in self._berths.values():
                 berth.stop.set()
         self._tasks = None
@@ -68,7 +71,7 @@ class Fleet:
 
     def _begin(self, bridges: Sequence[BridgeSettings]) -> None:
         for bridge in bridges:
-            if self._tasks is not None:
+            if self._tasks is not None and not self._ending:
                 berth = _Berth(bridge, self._parts.settings.rules_of(bridge))
                 self._berths[bridge.name] = berth
                 self._parts.watch.begin(bridge.name)
@@ -88,6 +91,8 @@ class Fleet:
                 ports = self._parts.ports(bridge, self._vault, berth.settings.name, berth.rules)
                 berth.loop = Loop(berth.settings.name, ports)
                 await berth.loop.run(berth.stop)
+        except BadBridgeUrl as error:  # a file of it has gone since it was checked
+            log.error("bridge_unusable", bridge=berth.settings.name, reason=str(error))  # noqa: TRY400
         finally:
             berth.loop = None
             berth.ended.set()

@@ -17,13 +17,8 @@ _LONGEST = 20_000
 _PLAIN = (bool, int, float, type(None))
 # Below this level they print requests, headers and statements; nobody may turn that on.
 _CHATTY = (
-    "aiohttp",
-    "asyncio",
-    "asyncpg",
-    "httpcore",
-    "httpx",
-    "sqlalchemy",
-    "uvicorn.access",
+    *("aiohttp", "alembic", "asyncio", "asyncpg", "httpcore", "httpx", "sqlalchemy"),
+    *("uvicorn", "uvicorn.error", "uvicorn.access"),
 )
 _OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "sqlalchemy.engine", "alembic")
 

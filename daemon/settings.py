@@ -77,7 +77,7 @@ class Settings:
 
     @property
     def routes(self) -> Routes:
-        return _routes(self.bridges)
+        return routes_of(self.bridges)
 
     def rules_of(self, bridge: BridgeSettings) -> Rules:
         """Return the numbers of the engine for one bridge."""
@@ -122,7 +122,7 @@ def is_set(environment: Mapping[str, str], name: str) -> bool:
 def _without_keyring(source: Source, mistakes: Sequence[str]) -> Iterator[str]:
     """A database of our own comes with a keyring; somebody else's does not."""
     place = source.missing("encryption_key")
-    if not any("ENCRYPTION_KEY" in mistake for mistake in mistakes):
+    if not any("encryption_key" in mistake.lower() for mistake in mistakes):
         yield f"{place} is empty or not set: {_SETTINGS['keyring'].example}"
 
 
@@ -204,7 +204,9 @@ def _rules(source: Source, mistakes: list[str]) -> Rules:
 
 def _bridges(sources: Sources, mistakes: list[str]) -> tuple[BridgeSettings, ...]:
     bridges = tuple(_bridge(name, source, mistakes) for name, source in sources.bridges.items())
-    ours = [name for name in sources.top.environment if name.startswith("TRADING_BRIDGE_")]
+    known = [f"TRADING_BRIDGE_{setting.name.upper()}" for setting in _BRIDGE_SETTINGS.values()]
+    said = sources.top.environment
+    ours = [n for k in known for n in (k, f"{k}_FILE") if said.get(n, "").strip()]
     if ours and MAIN not in sources.bridges:
         mistakes.append(
             f"{ours[0]}: is about the bridge 'main', and {sources.config} names others: say all of"
@@ -245,7 +247,7 @@ def _wrong(bridge: BridgeSettings) -> Iterator[tuple[str, str]]:
 # -- which key goes where --------------------------------------------------------------------
 
 
-def _routes(bridges: Sequence[BridgeSettings]) -> Routes:
+def routes_of(bridges: Sequence[BridgeSettings]) -> Routes:
     """Return the routes of *bridges* that go together; see `_wrong_routes`."""
     return Routes(
         _defaults(bridges)[0],
@@ -268,6 +270,10 @@ def _wrong_routes(bridges: Sequence[BridgeSettings]) -> Iterator[str]:
     for bridge in bridges:
         if bridge.catches_all and bridge.name not in _defaults(bridges):
             yield f"[bridges.{bridge.name}]: gets no keys: give it exchanges or clients"
+    if twice := [url for url, count in Counter(b.url for b in bridges).items() if count > 1]:
+        said = "no URL, and only one can be our own" if OURS in twice else "the same URL"
+        names = ", ".join(f"[bridges.{bridge.name}]" for bridge in bridges if bridge.url in twice)
+        yield f"url: {names} have {said}: two bridges cannot be one"
     exchanges = Counter(canonical(name) for bridge in bridges for name in bridge.exchanges)
     clients = Counter(name.lower() for bridge in bridges for name in bridge.clients)
     for kind, counted in (("exchanges", exchanges), ("clients", clients)):
@@ -320,13 +326,13 @@ _RULES: Mapping[str, _Setting] = MappingProxyType(
 _BRIDGE_SETTINGS: Mapping[str, _Setting] = MappingProxyType(
     {
         "url": _Setting("url", values.text, "https://host:port, http://127.0.0.1:port, unix:/path"),
-        "token": _Setting("token", of_text(values.secret)),
+        "token": _Setting("token", of_text(values.token)),
         "user": _Setting("user", values.text),
         "password": _Setting("password", of_text(values.secret)),
         "ca_file": _Setting("ca_file", of_text(values.path)),
         "cert_file": _Setting("cert_file", of_text(values.path)),
         "key_file": _Setting("key_file", of_text(values.path)),
-        "proxy": _Setting("proxy", of_text(values.hidden_url)),
+        "proxy": _Setting("proxy", of_text(values.proxy)),
         "plain_http": _Setting("plain_http", of_text(values.yes)),
         "concurrency": _Setting("concurrency", of_text(values.whole(1, 1_000))),
         "default": _Setting("default", of_text(values.yes)),

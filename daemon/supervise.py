@@ -1,5 +1,7 @@
 """Runs everything one daemon consists of, and ends it in order."""
 
+import math
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -14,16 +16,18 @@ from daemon.notify import notify, reloading, watchdog_pause
 from daemon.reload import Reread, reload
 from daemon.settings import Settings
 from daemon.store import schema
+from daemon.store.away import in_a_line
 from daemon.store.census import count_keys, take_census
 from daemon.store.engine import dispose, require_writable, storing
 from daemon.store.listen import Heed, Patience, listen
 from daemon.store.pauses import Pauses
-from daemon.store.routes import write_routes
+from daemon.store.routes import RoutesInForce, write_routes
 from daemon.store.status import Status
 from daemon.vault import FernetVault
 from daemon.web.health import alive, health_app
 from daemon.web.server import bind, serve, url_of
 from daemon.wiring import Parts, check_bridges, open_vault
+from reconciler.bell import Bell
 from reconciler.verdicts import StoreError, Undecryptable
 
 log = structlog.get_logger()
@@ -52,7 +56,9 @@ async def run(settings: Settings, reread: Reread | None = None) -> None:
             stop = anyio.Event()
             tasks.start_soon(_heed_signals, stop, parts)
             tasks.start_soon(_feed_watchdog, parts)
-            tasks.start_soon(_live, parts, reread, stop, tasks)
+            anew = Bell()
+            tasks.start_soon(_heed_reloads, anew)
+            tasks.start_soon(_live, parts, (reread, anew), stop, tasks)
     finally:
         sock.close()
         await dispose(parts.engine)
@@ -64,7 +70,7 @@ async def _heed_signals(stop: anyio.Event, parts: Parts) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
             if stop.is_set():
-                raise SystemExit(128 + number)  # a second one: at once
+                os._exit(128 + number)  # a second one: at once; what we started ends with us
             log.info("stopping", signal=signal.Signals(number).name)
             notify("STOPPING=1", "STATUS=Ending what is under way")
             parts.vitals.draining = True
@@ -81,9 +87,10 @@ async def _feed_watchdog(parts: Parts) -> None:
 
 
 async def _live(
-    parts: Parts, reread: Reread | None, stop: anyio.Event, everything: TaskGroup
+    parts: Parts, reloads: tuple[Reread | None, Bell], stop: anyio.Event, everything: TaskGroup
 ) -> None:
     """Start up, run the loops until *stop*, then end everything else."""
+    reread, anew = reloads
     vault = await _unless(stop, lambda: _ready_vault(parts))
     if vault is not None:
         fleet = Fleet(parts, vault)
@@ -92,7 +99,8 @@ async def _live(
             helpers.start_soon(_every, _between_looks(parts), lambda: _look_at_database(parts))
             helpers.start_soon(_every, COUNT, lambda: _count(parts))
             helpers.start_soon(_every, FORGET, lambda: _forget(parts))
-            helpers.start_soon(_heed_reloads, parts, fleet, vault, reread)
+            if reread is not None:
+                helpers.start_soon(_reload, anew, parts, fleet, vault, reread)
             notify("READY=1")
             await fleet.run(stop)
             helpers.cancel_scope.cancel()
@@ -100,15 +108,22 @@ async def _live(
     everything.cancel_scope.cancel()
 
 
-async def _heed_reloads(
-    parts: Parts, fleet: Fleet, vault: FernetVault, reread: Reread | None
-) -> None:
+async def _heed_reloads(anew: Bell) -> None:
+    """Hear of SIGHUP from the first moment on: unheard, it would end the process."""
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
         async for _ in signals:
-            reloading()
-            if reread is not None:
-                await reload(parts, fleet, vault, reread)
-            notify("READY=1")
+            anew.ring()
+
+
+async def _reload(
+    anew: Bell, parts: Parts, fleet: Fleet, vault: FernetVault, reread: Reread
+) -> None:
+    """Read the settings again each time that is asked for; before this, they just were."""
+    while True:
+        await anew.wait(math.inf)
+        reloading()
+        await reload(parts, fleet, vault, reread)
+        notify("READY=1")
 
 
 async def _unless(
@@ -135,15 +150,17 @@ async def _ready_vault(parts: Parts) -> FernetVault:
         if vitals.database is None and vitals.schema is None:
             try:
                 vault = await open_vault(parts.engine, parts.keyring)
-                await write_routes(parts.engine, parts.settings.routes)
+                await write_routes(parts.engine, parts.settings.routes, over=False)
             except Undecryptable:
                 vitals.keyring = "this ENCRYPTION_KEY is not the one this database was set up with"
+            except RoutesInForce as error:
+                vitals.keyring, vitals.routes = None, str(error)
             except StoreError as error:
-                vitals.database = str(error)
+                vitals.database = in_a_line(parts.engine, error)
             else:
-                vitals.keyring = None
+                vitals.keyring = vitals.routes = None
                 return vault
-        reason = vitals.database or vitals.schema or vitals.keyring
+        reason = vitals.database or vitals.schema or vitals.keyring or vitals.routes
         log.error("not_ready", reason=reason, retry_in_s=_between_looks(parts))
         notify(f"STATUS=Waiting: {reason}")
         await anyio.sleep(_between_looks(parts))
@@ -162,7 +179,7 @@ async def _look_at_database(parts: Parts) -> None:
             old = version is None or version < schema.newest()
             unreadable = None if old else await schema.unreadable(parts.engine)
     except StoreError as error:
-        vitals.database = str(error)
+        vitals.database = in_a_line(parts.engine, error)
     else:
         vitals.database = None
         vitals.schema = (
@@ -202,6 +219,8 @@ async def _count(parts: Parts) -> None:
             parts.watch.counted(bridge.name, census)
     if parts.vitals.of(parts.watch.main).held:
         parts.watch.counted_keys(await count_keys(parts.engine))
+    else:
+        parts.metrics.zero_keys()
     notify(f"STATUS={_summary(parts)}")
 
 

@@ -39,6 +39,25 @@ def secret(said: str) -> Secret:
     return Secret(said)
 
 
+def token(said: str) -> Secret:
+    guard(said)
+    if not said.isascii() or not said.isprintable() or " " in said:
+        raise ValueError("holds a blank or a sign that no token has: copy it anew")
+    return Secret(said)
+
+
+def proxy(said: str) -> Secret:
+    if not re.match(r"https?://[^/\s]", said) or not _port_will_do(said):
+        raise ValueError("is not the URL of a proxy: http://host:3128")
+    return hidden_url(said)
+
+
+def _port_will_do(url: str) -> bool:
+    """Look behind a password, which may hold anything."""
+    named = re.search(r":(\d+)(?:[/?]|$)", url.rsplit("@", 1)[-1])
+    return named is None or 0 < int(named[1]) <= 65_535
+
+
 def keyring(said: str) -> Keyring:
     keys = parse_keys(said)
     for key in keys:
@@ -49,7 +68,7 @@ def keyring(said: str) -> Keyring:
 
 def database(said: str) -> Secret:
     """Read the URL of a PostgreSQL; what it says is never repeated."""
-    if not re.match(r"postgres(ql)?(\+\w+)?://", said):
+    if not re.match(r"postgres(ql)?(\+\w+)?://", said) or not _port_will_do(said):
         raise ValueError("is not a PostgreSQL URL: postgresql://user:password@host:5432/database")
     return hidden_url(said)
 

@@ -34,6 +34,8 @@ class Vitals:
     schema: str | None = "not asked yet"
     """Why the schema will not do; None if it will."""
     keyring: str | None = "not asked yet"
+    routes: str | None = None
+    """Why our rules for which key goes where cannot be in force."""
 
     def of(self, bridge: str) -> BridgeVitals:
         return self.bridges.setdefault(bridge, BridgeVitals())

@@ -33,8 +33,9 @@ from reconciler.rules import Rules
 
 STATEMENT = 30.0
 """Seconds that a statement may take; a survey of a million keys takes a few."""
-POOL, POOL_OF_BRIDGE = 6, 4
-"""Connections to the database: for health, hints and counts, and for each bridge's loop."""
+POOL, POOL_OF_BRIDGE, BRIDGES = 6, 4, 8
+"""Connections to the database: for health, hints and counts, for each bridge's loop, and for how
+many bridges at least; they are opened when they are needed."""
 
 
 def holder_name() -> str:
@@ -67,7 +68,7 @@ class Parts:
         """Raises StoreError for a database URL that is none, BadSettings without a keyring."""
         if settings.keyring is None:
             raise BadSettings("ENCRYPTION_KEY is not set")
-        size = POOL + POOL_OF_BRIDGE * len(settings.bridges)
+        size = POOL + POOL_OF_BRIDGE * max(BRIDGES, len(settings.bridges))
         url = settings.database_url.reveal()
         engine = make_engine(url, pool_size=size, patience=STATEMENT)
         metrics, vitals, clock = Metrics(), Vitals(), SystemClock()

@@ -70,7 +70,10 @@ _CURES: Mapping[str, str] = MappingProxyType(
         ),
         Reason.ORPHAN: _WAIT,
         Reason.REMOVAL_UNSUPPORTED: "revoke the key at the exchange, or restart the bridge",
-        "bridge_dropped": "name the bridge in the settings again until its connectors are gone",
+        "bridge_dropped": (
+            "name the bridge in the settings again until its connectors are gone; if the bridge is"
+            " gone for good: bridgetender config forget-bridge"
+        ),
         "disabled": "bridgetender keys enable",
         "suspended": "bridgetender clients set-status CLIENT active, if it should trade",
     }

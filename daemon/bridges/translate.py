@@ -120,13 +120,26 @@ def _why(error: Exception, wording: Wording) -> str:
         case aiohttp.ClientConnectorDNSError():
             return "its host name cannot be resolved"
         case aiohttp.ClientConnectorCertificateError():
-            why = f"its certificate is not trusted ({error.certificate_error})"
-            words = f"{why}: set ca_file to the CA that issued it"
+            words = _of_certificate(error.certificate_error)
+        case aiohttp.ClientConnectorSSLError():
+            words = "it does not speak TLS there: check http or https, and the port, in its URL"
         case aiohttp.ClientConnectorError(errno=int(number)):
             words = os.strerror(number).lower()
         case _:
             words = str(error)
     return shown(scrubbed(words, wording.secrets))
+
+
+def _of_certificate(error: Exception) -> str:
+    said = str(getattr(error, "verify_message", error)).rstrip(".")
+    why = f"its certificate is not trusted ({said})"
+    if getattr(error, "verify_code", None) in _OTHER_NAME:
+        return f"{why}: use a name in its URL that the certificate is for"
+    return f"{why}: set ca_file to the CA that issued it"
+
+
+_OTHER_NAME = (62, 64)
+"""OpenSSL's codes for another host name and another IP address."""
 
 
 # -- what the bridge says --------------------------------------------------------------------

@@ -9,16 +9,20 @@ import anyio
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daemon.cli.asking import confirm
 from daemon.cli.exits import Code, Trouble
 from daemon.cli.line import bridge
 from daemon.cli.output import Json, document, say, table, warn
 from daemon.cli.parts import command_app
-from daemon.cli.reach import ForBridge, ForKeys, away, opened, settings, whereabouts
+from daemon.cli.reach import ForBridge, ForDatabase, ForKeys, database, opened, settings
 from daemon.embedded.errors import EmbeddedError
-from daemon.embedded.supplies import state_of
+from daemon.embedded.reached import state_of
 from daemon.settings import EMBEDDED, BadSettings, Settings, read, unknown
-from daemon.store import schema
+from daemon.store import routes, schema
+from daemon.store.away import in_a_line, whereabouts
 from daemon.store.keyring import check_keyring
+from daemon.store.people import NoSuchThing
+from daemon.store.status import Status
 from daemon.vault import Keyring
 from daemon.wiring import check_bridges
 from reconciler.model import BridgeName
@@ -65,6 +69,38 @@ def check(
     raise typer.Exit(first.code if first else Code.OK)
 
 
+@app.command("forget-bridge")
+def forget_bridge(
+    name: Annotated[str, typer.Argument(help="A bridge that is no longer in the settings.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Forget a bridge that is gone for good, and what was written down of its connectors.
+
+    Nothing is removed from the bridge itself: if it still runs, its connectors go on trading.
+    """
+    if not yes:
+        confirm(f"Forget the bridge {name!r}? Connectors that it still has are not removed.")
+    count = anyio.run(_forget_bridge, settings(ForDatabase), BridgeName(name))
+    if json:
+        document({"bridge": name, "connectors": count})
+    else:
+        say(f"Forgot the bridge {name!r} and {count} connector(s) of it.")
+
+
+async def _forget_bridge(wanted: ForDatabase, name: BridgeName) -> int:
+    async with database(wanted.database_url) as engine:
+        if name not in {each.bridge for each in await Status(engine).bridges()}:
+            raise NoSuchThing(f"no bridge {name!r} is known: see 'bridgetender status'")
+        count = await routes.forget_bridge(engine, name)
+    if count is None:
+        raise Trouble(
+            f"the bridge {name!r} is in use: a daemon's settings name it, or one holds it"
+        )
+    return count
+
+
 def _said() -> Settings:
     """Return the settings as the daemon would read them. Raises Trouble naming all mistakes."""
     try:
@@ -79,7 +115,7 @@ def _said() -> Settings:
 
 def _origin(said: Settings) -> str:
     try:
-        where = f"embedded in {state_of(said)}" if said.database_url == EMBEDDED else "set"
+        where = f"embedded in {state_of(os.environ)}" if said.database_url == EMBEDDED else "set"
     except EmbeddedError as error:
         raise Trouble(str(error)) from None
     names = ", ".join(each.name for each in said.bridges)
@@ -89,13 +125,14 @@ def _origin(said: Settings) -> str:
 async def _looked(said: Settings) -> list[Check]:
     reached = ForBridge(said.database_url, said.bridges, said.state_dir)
     bridges = [await _bridge(reached, each.name) for each in said.bridges]
-    if said.database_url == EMBEDDED and not (state_of(said) / "postgres/data").exists():
+    if said.database_url == EMBEDDED and not (state_of(os.environ) / "postgres/data").exists():
         found = "none yet: it is made when 'bridgetender run' first runs"
         return [Check("database", ok=True, found=found, code=Code.DATABASE), *bridges]
     try:
         wanted = settings(ForKeys)
     except Trouble as error:  # it is embedded, and does not run
-        return [Check("database", ok=False, found=str(error), code=Code.DATABASE), *bridges]
+        found = " ".join(str(error).splitlines())
+        return [Check("database", ok=False, found=found, code=Code.DATABASE), *bridges]
     async with opened(wanted.database_url) as engine:
         return [each async for each in _database(engine, wanted.keyring)] + bridges
 
@@ -105,8 +142,7 @@ async def _database(engine: AsyncEngine, keyring: Keyring) -> AsyncIterator[Chec
     try:
         version = await schema.version(engine)
     except StoreError as error:
-        found = " ".join(away(engine, error).splitlines())
-        yield Check("database", ok=False, found=found, code=Code.DATABASE)
+        yield Check("database", ok=False, found=in_a_line(engine, error), code=Code.DATABASE)
         return
     yield Check("database", ok=True, found=whereabouts(engine.url), code=Code.DATABASE)
     current = version is not None and version >= schema.newest()

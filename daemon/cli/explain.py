@@ -15,14 +15,16 @@ from daemon.cli.line import bridge
 from daemon.cli.output import Json, document, say, table
 from daemon.cli.parts import command_app
 from daemon.cli.pauses import cure_of, of_key, words_of
-from daemon.cli.reach import ForAll, away, opened, settings, whereabouts
+from daemon.cli.reach import ForAll, opened, settings
 from daemon.clock import SystemClock
+from daemon.settings import routes_of
+from daemon.store.away import away, whereabouts
 from daemon.store.pauses import Pause, Pauses
 from daemon.store.people import NoSuchThing, People, SealedEntry
 from daemon.store.status import BridgeStatus, KeyStatus, Status
 from daemon.vault import Keyring, ends
 from daemon.words import cure, relative, sentence
-from reconciler.model import Connector, Instant, Phase, Reason, Record, Slot
+from reconciler.model import BridgeName, Connector, Instant, Phase, Reason, Record, Slot
 from reconciler.verdicts import StoreError, Undecryptable, Verdict
 
 app = command_app()
@@ -110,7 +112,7 @@ def _print(links: list[Link], broken: Link | None) -> None:
 async def _links(wanted: ForAll, key: str) -> list[Link]:
     async with opened(wanted.database_url) as engine:
         try:
-            stored = await _stored(engine, key)
+            stored = await _stored(engine, key, routes_of(wanted.bridges).default)
         except NoSuchThing as error:
             raise Trouble(str(error), Code.NOT_FOUND) from None
         except StoreError as error:
@@ -120,8 +122,8 @@ async def _links(wanted: ForAll, key: str) -> list[Link]:
     return list(chain(stored, wanted.keyring, shown, SystemClock().now()))
 
 
-async def _stored(engine: AsyncEngine, key: str) -> Stored:
-    people, status = People(engine), Status(engine)
+async def _stored(engine: AsyncEngine, key: str, main: BridgeName) -> Stored:
+    people, status = People(engine), Status(engine, main)
     row = await people.find_key(key)
     found, sealed = await status.key(row.id), await people.sealed(row.id)
     if found is None:

@@ -13,8 +13,7 @@ from daemon.bridges.trading import TradingBridge
 from daemon.cli.exits import Trouble
 from daemon.cli.reach import ForAll, ForBridge
 from daemon.clock import SystemClock
-from daemon.embedded.home import state_directory
-from daemon.embedded.reached import own_bridge_url
+from daemon.embedded.reached import own_bridge_url, state_of
 from daemon.settings import OURS, BridgeSettings, Settings
 from daemon.wiring import open_the_bridge
 from reconciler.model import BridgeName
@@ -40,5 +39,4 @@ def named(wanted: ForBridge | ForAll | Settings, name: BridgeName) -> BridgeSett
         raise Trouble(f"no bridge {name!r} is set here, only {known}: name it in the settings")
     if found.url != OURS:
         return found
-    state = wanted.state_dir or state_directory(os.environ, os.geteuid())
-    return replace(found, url=own_bridge_url(state))
+    return replace(found, url=own_bridge_url(state_of(os.environ)))

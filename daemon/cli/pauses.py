@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.cli.exits import Trouble
 from daemon.store.pauses import Pause, Pauses, Scope, Subject
 from daemon.store.people import NoSuchThing, People
+from daemon.store.routes import routes_in_force
 from daemon.store.status import KeyStatus, Status
 from daemon.words import relative
 from reconciler.model import Instant
@@ -58,7 +59,8 @@ async def subject_of(engine: AsyncEngine, said: Said) -> Subject:
 
 
 async def _bridge(engine: AsyncEngine, name: str) -> Subject:
-    known = {MAIN, *(bridge.bridge for bridge in await Status(engine).bridges())}
+    named = {bridge for _, _, bridge in await routes_in_force(engine)}
+    known = named | {bridge.bridge for bridge in await Status(engine).bridges()} or {MAIN}
     if name not in known:
         raise NoSuchThing(f"no bridge {name!r}: there is {' and '.join(sorted(known))}")
     return Subject("bridge", name, name)

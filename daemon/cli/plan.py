@@ -1,7 +1,7 @@
 """`plan`: what the daemon would do next. Asks database and bridge, and changes nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -15,9 +15,11 @@ from daemon.cli.parts import command_app
 from daemon.cli.pauses import described
 from daemon.cli.reach import ForBridge, database, settings
 from daemon.clock import SystemClock
+from daemon.settings import routes_of
 from daemon.store.pauses import Pause, Pauses
 from daemon.store.people import People
 from daemon.store.preview import preview
+from daemon.store.routes import routes_in_force
 from daemon.words import relative, sentence
 from reconciler.decide import decide
 from reconciler.model import (
@@ -33,6 +35,7 @@ from reconciler.model import (
     StoredKey,
     Survey,
 )
+from reconciler.routes import Routes
 from reconciler.steps import Adopt, Confirm, Forget, Initialize, Park, Remove, Step
 from reconciler.verdicts import Verdict
 
@@ -86,12 +89,27 @@ async def _plan(wanted: ForBridge, now: Instant) -> Plan:
     async with database(wanted.database_url) as engine:
         names = {client.id: client.name for client in await People(engine).clients()}
         pauses = await Pauses(engine).all()
+        rules = None if await routes_in_force(engine) else routes_of(wanted.bridges)
         for name, found in seen.items():
             listing = found if isinstance(found, Observation) else None
             survey = await preview(engine, name, listing)
-            steps += intended(survey, listing, names, now)
+            steps += intended(_routed(survey, names, rules), listing, names, now)
             unmanaged += [] if survey.unmanaged is None else [survey.unmanaged]
     return Plan(steps, sum(unmanaged) if unmanaged else None, troubles, pauses)
+
+
+def _routed(survey: Survey, names: Mapping[ClientId, str], rules: Routes | None) -> Survey:
+    """Before a daemon wrote down which key goes where, every bridge would get them all."""
+    if rules is None:
+        return survey
+
+    def here(case: Case) -> bool:
+        want = case.want
+        return want is None or want.slot.bridge == rules.bridge_of(
+            want.client_id, names.get(want.client_id, ""), want.exchange
+        )
+
+    return replace(survey, cases=[*filter(here, survey.cases)])
 
 
 async def _observed(wanted: ForBridge, name: BridgeName) -> Observation | Verdict:

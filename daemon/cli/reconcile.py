@@ -26,7 +26,7 @@ from daemon.store import schema
 from daemon.store.engine import dispose
 from daemon.store.pauses import Pauses
 from daemon.store.preview import preview
-from daemon.store.routes import write_routes
+from daemon.store.routes import routes_in_force, write_routes
 from daemon.vault import Keyring
 from daemon.wiring import Parts, open_the_bridge, open_vault
 from reconciler.bell import Bell
@@ -75,7 +75,7 @@ async def _reconcile(wanted: Settings, patience: float) -> "_Judge":
         parts = Parts.of(wanted)
         await _check_schema(engine)
         vault = await _vault(engine, parts.keyring)
-        await write_routes(engine, wanted.routes)
+        await _check_routes(engine, wanted)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(dispose, parts.engine)
             watched = [await _watched(stack, parts, vault, b.name) for b in wanted.bridges]
@@ -83,6 +83,17 @@ async def _reconcile(wanted: Settings, patience: float) -> "_Judge":
             await _run(judge, patience)
         judge.standing = judge.standing or await standing_of(engine)
     return judge
+
+
+async def _check_routes(engine: AsyncEngine, wanted: Settings) -> None:
+    """Rules that are in force stay so: this command knows the settings of one shell only."""
+    if await routes_in_force(engine) in (set(), set(wanted.routes.rows())):
+        await write_routes(engine, wanted.routes)
+        return
+    raise Trouble(
+        "the rules in force for which key goes to which bridge are not those of the settings here:"
+        " use the daemon's own (BRIDGETENDER_CONFIG)"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ class Standing:
     @property
     def needed(self) -> Sequence[BridgeName]:
         """Return the bridges that have something to do, or the one that there is."""
-        named = {key.bridge for key in self.active} | {left.bridge for left in self.leftovers}
+        going = {left.bridge for left in self.leftovers if left.reason != "bridge_dropped"}
+        named = {key.bridge for key in self.active} | going
         return sorted(named or self.bridges.keys()) or [MAIN]
 
     @property
@@ -52,7 +53,11 @@ class Standing:
     def code(self) -> Code:
         if not (self.active or self.leftovers):
             return Code.OK
-        going = {left.phase for left in self.leftovers if not left.held}
+        going = {
+            left.phase
+            for left in self.leftovers
+            if not left.held and left.reason != "bridge_dropped"
+        }
         phases = {key.phase for key in self.active} | going
         if any(_unkept(name, self.bridges.get(name)) for name in self.needed) or phases - SETTLED:
             return Code.UNSETTLED

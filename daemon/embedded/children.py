@@ -20,6 +20,8 @@ from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.users import User
 
 GUARD = Path(__file__).with_name("guard.py")
+LOG_LIMIT = 10_000_000
+"""Bytes."""
 HARMLESS = (
     *("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH"),
@@ -29,6 +31,13 @@ HARMLESS = (
 def clean_environment(source: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return what any program may know. Proxies are left out: their URLs carry passwords."""
     return {name: source[name] for name in HARMLESS if name in source}
+
+
+def keep_short(log: Path) -> None:
+    """Let a long log begin anew, beside one old one; it is for our eyes only."""
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        log.replace(log.with_name(f"{log.name}.1"))
+    log.touch(mode=0o600)
 
 
 class Child:

@@ -10,8 +10,9 @@ from pathlib import Path
 import anyio
 import structlog
 
-from daemon.embedded.children import Child, clean_environment
+from daemon.embedded.children import Child, clean_environment, keep_short
 from daemon.embedded.errors import EmbeddedError
+from daemon.embedded.locks import owned
 from daemon.embedded.sockets import short_path
 from reconciler.backoff import Backoff
 
@@ -26,10 +27,10 @@ STABLE = 60.0
 async def own_bridge(directory: Path) -> AsyncIterator[None]:
     """Run the bridge below *directory*, at `own_bridge_url`; start it again if it ends.
 
-    Raises EmbeddedError if it cannot be run. It may not answer yet: whoever asks it must be
-    ready for that at any time.
+    Raises EmbeddedError if it cannot be run, or another daemon runs it. It may not answer yet:
+    whoever asks it must be ready for that at any time.
     """
-    with short_path(directory / "bridge.sock") as socket:
+    with owned(directory), short_path(directory / "bridge.sock") as socket:
         running = _start(socket, directory / "bridge.log")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_keep, running, socket, directory / "bridge.log")
@@ -40,6 +41,7 @@ async def own_bridge(directory: Path) -> AsyncIterator[None]:
 
 
 def _start(socket: Path, said: Path) -> Child:
+    keep_short(said)
     command = [sys.executable, "-m", "bridge", "--uds", str(socket)]
     child = Child.start(command, env=clean_environment(), log=said)
     log.info("bridge_started", pid=child.pid, log=str(said))

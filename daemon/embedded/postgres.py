@@ -24,7 +24,7 @@ import asyncpg
 from anyio import to_thread
 
 from daemon.embedded.binaries import Binaries, find_binaries, readable_by
-from daemon.embedded.children import Child, clean_environment
+from daemon.embedded.children import Child, clean_environment, keep_short
 from daemon.embedded.cluster import DATABASE, ROLE, refuse_foreign_postmaster, require_cluster
 from daemon.embedded.errors import EmbeddedError, failed, full, make_room
 from daemon.embedded.locks import owned, server_lock
@@ -33,7 +33,6 @@ from daemon.embedded.users import User, own_name, require_entry, server_user
 
 POLL_S = 0.005
 LOG_END = 20_000  # bytes that are looked through for last words
-LOG_LIMIT = 10_000_000  # bytes, then the log starts anew beside one old one
 SETTINGS = {  # those of a small machine; durability stays as PostgreSQL ships it
     "listen_addresses": "",
     "shared_buffers": "64MB",
@@ -266,9 +265,7 @@ def _settings(directory: Path, socket: Path, names: set[str]) -> list[str]:
 
 def _log_file(directory: Path) -> Path:
     log = directory / "server.log"
-    if log.exists() and log.stat().st_size > LOG_LIMIT:
-        log.replace(directory / "server.log.1")
-    log.touch()
+    keep_short(log)
     return log
 
 

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.home import keyring_file, postgres_directory, state_directory
 from daemon.embedded.postgres import listening
 from daemon.embedded.sockets import near
-from daemon.settings import is_set
+from daemon.settings import is_set, read
 
 
 def with_embedded(environment: Mapping[str, str]) -> Mapping[str, str]:
@@ -18,7 +19,7 @@ def with_embedded(environment: Mapping[str, str]) -> Mapping[str, str]:
     """
     if is_set(environment, "database_url"):
         return environment
-    state = state_directory(environment, os.geteuid())
+    state = state_of(environment)
     if not (postgres_directory(state) / "data").exists():
         return environment
     url = listening(postgres_directory(state))
@@ -31,6 +32,16 @@ def with_embedded(environment: Mapping[str, str]) -> Mapping[str, str]:
     if not is_set(environment, "encryption_key") and keyring_file(state).exists():
         known["ENCRYPTION_KEY_FILE"] = str(keyring_file(state))
     return known
+
+
+def state_of(environment: Mapping[str, str]) -> Path:
+    """Return the state directory. Raises EmbeddedError if nothing says where, and BadSettings."""
+    return read(environment, _OfState).state_dir or state_directory(environment, os.geteuid())
+
+
+@dataclass(frozen=True, slots=True)
+class _OfState:
+    state_dir: Path | None = None
 
 
 def own_bridge_url(state: Path) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import structlog
 
-from daemon.embedded.home import postgres_directory, require_keyring, state_directory
+from daemon.embedded.home import postgres_directory, require_keyring
 from daemon.embedded.kept import kept_postgres
 from daemon.embedded.own_bridge import own_bridge
-from daemon.embedded.reached import own_bridge_url
+from daemon.embedded.reached import own_bridge_url, state_of
 from daemon.settings import EMBEDDED, OURS, BadSettings, Settings
 from daemon.store import schema
 from daemon.store.engine import dispose, make_engine
@@ -36,7 +36,7 @@ async def supplied(settings: Settings) -> AsyncIterator[Supplied]:
 
     Raises EmbeddedError, with words for people, and StoreError.
     """
-    state = state_of(settings)
+    state = state_of(os.environ)
     filled: dict[str, Secret] = {}
     async with AsyncExitStack() as stack:
         if settings.database_url == EMBEDDED:
@@ -54,11 +54,6 @@ async def supplied(settings: Settings) -> AsyncIterator[Supplied]:
             return _filled(wanted, filled)
 
         yield Supplied(fill(settings), fill)
-
-
-def state_of(settings: Settings) -> Path:
-    """Return the state directory. Raises EmbeddedError if nothing says where it is."""
-    return settings.state_dir or state_directory(os.environ, os.geteuid())
 
 
 def _made(state: Path) -> Path:

@@ -8,7 +8,7 @@ BEGIN
   IF to_regclass('{SCHEMA}.wishes') IS NULL THEN  -- backed up before its first migration
     RETURN;
   END IF;
-  UPDATE {SCHEMA}.leases SET expires_at = '-infinity';
+  UPDATE {SCHEMA}.leases SET expires_at = clock_timestamp();
   INSERT INTO {SCHEMA}.wishes (key_id)
   SELECT id FROM public.exchange_api_keys WHERE is_active ON CONFLICT DO NOTHING;
 END $$

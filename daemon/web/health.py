@@ -93,6 +93,7 @@ def ready(vitals: Vitals, now: float) -> Checks:
         "database": vitals.database or _silent(vitals, now),
         "schema": vitals.schema,
         "keyring": vitals.keyring,
+        "routes": vitals.routes,
     }
 
 
@@ -107,7 +108,8 @@ def started(vitals: Vitals) -> Checks:
 
 
 def _why_not_started(vitals: Vitals) -> str:
-    return vitals.database or vitals.schema or vitals.keyring or "first round for leases"
+    known = vitals.database or vitals.schema or vitals.keyring or vitals.routes
+    return known or "first round for leases"
 
 
 def _answer(checks: Checks, verbose: str | None) -> Response:

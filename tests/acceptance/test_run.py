@@ -236,6 +236,52 @@ async def test_a_reload_of_wrong_settings_names_them_and_changes_nothing(
     assert "hunter2" not in daemon.log.read_text()
 
 
+@linux
+async def test_a_reload_while_it_starts_or_stops_does_no_harm(
+    home: Path, site: Site, firm: Firm
+) -> None:
+    await start_slow_bridge(site, latency=600)
+    await firm.add_key(await firm.add_client("Acme"))
+    file = home / "config.toml"
+    file.write_text("")
+    environment = site.environment() | {
+        "BRIDGETENDER_CONFIG": str(file),
+        "BRIDGETENDER_GRACE_SECONDS": "1",
+    }
+    async with running_daemon(home, **environment) as daemon:
+        await daemon.until("listening")
+        daemon.process.send_signal(signal.SIGHUP)
+
+        async def sent() -> bool:
+            return await firm.open_intents() == 1
+
+        await firm.until(sent)
+        file.write_text("concurrency = 7")
+        daemon.process.send_signal(signal.SIGTERM)
+        await daemon.until("stopping")
+        daemon.process.send_signal(signal.SIGHUP)
+        assert await daemon.process.wait() == 0
+    assert "Traceback" not in daemon.log.read_text()
+
+
+@linux
+async def test_one_of_two_daemons_on_a_state_directory_runs_the_bridge(
+    home: Path, site: Site
+) -> None:
+    environment = site.environment() | {"BRIDGETENDER_STATE_DIR": str(home)}
+    del environment["TRADING_BRIDGE_URL"]
+    async with running_daemon(home, **environment) as daemon:
+        await daemon.until("bridge_up")
+        second = await anyio.run_process(
+            [*COMMAND, "run"], env=daemon.environment, check=False, stdout=None
+        )
+        assert second.returncode == 2
+        assert f"is in use by process {daemon.process.pid}" in second.stderr.decode()
+        await daemon.answers("/healthz/bridges", 200)
+        daemon.process.send_signal(signal.SIGTERM)
+        assert await daemon.process.wait() == 0
+
+
 # -- systemd ---------------------------------------------------------------------------------
 
 

@@ -161,6 +161,7 @@ async def test_verbose_lists_every_check(probe: httpx.AsyncClient, vitals: Vital
             "database": "ok",
             "schema": "failing",
             "keyring": "ok",
+            "routes": "ok",
         },
     }
 

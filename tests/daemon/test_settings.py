@@ -237,6 +237,9 @@ def test_rules_say_which_key_goes_to_which_bridge(tmp_path: Path) -> None:
             "[bridges.main] token: say either a token or user and password",
         ),
         ("[bridges.main]\nkey_file = '/k.pem'", "[bridges.main] cert_file: is missing"),
+        ("[bridges.a]\ndefault = true\n[bridges.b]\nexchanges = ['okx']", "have no URL"),
+        ("[bridges.main]\ntoken = 'a b'", "[bridges.main] token: holds a blank"),
+        ("[bridges.main]\nproxy = 'nowhere:7'", "[bridges.main] proxy: is not the URL of a proxy"),
         ("[bridges.'a b']", "a bridge's name has letters, digits, - and _ only"),
         ("lease_seconds = 1", "lease_seconds: is not a number of seconds from 3 to 600"),
     ],
@@ -267,6 +270,26 @@ def test_a_variable_that_sets_nothing_is_named_with_what_may_be_meant() -> None:
         "BRIDGETENDER_HELTH_PORT (did you mean BRIDGETENDER_HEALTH_PORT?)",
         "TRADING_BRIDGE_URI (did you mean TRADING_BRIDGE_URL?)",
     ]
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999999"])
+def test_a_port_that_is_none_is_no_database_url(port: str) -> None:
+    (line,) = mistakes(RIGHT | {"DATABASE_URL": f"postgresql://u:p/w@db:{port}/shop"})
+    assert line.startswith("DATABASE_URL: is not a PostgreSQL URL")
+    right = "postgresql://u:p/w:1@db:5432/shop"
+    assert settings_of(DATABASE_URL=right).database_url == Secret(right)
+
+
+def test_what_kubernetes_says_of_a_service_is_no_bridge(tmp_path: Path) -> None:
+    said = {"TRADING_BRIDGE_PORT": "tcp://10.0.0.1:8700", "TRADING_BRIDGE_URL": " "}
+    settings = read(config(tmp_path, "[bridges.other]") | said, Settings)
+    assert [bridge.name for bridge in settings.bridges] == ["other"]
+
+
+def test_a_wrong_encryption_key_of_a_file_is_named_once(tmp_path: Path) -> None:
+    text = "database_url = 'postgresql://db/x'\nencryption_key = 'nonsense'"
+    named = {"BRIDGETENDER_CONFIG": config(tmp_path, text)["BRIDGETENDER_CONFIG"]}
+    assert len(mistakes(named)) == 1
 
 
 def test_secrets_never_print(tmp_path: Path) -> None:
@@ -302,7 +325,7 @@ def test_every_field_can_be_set() -> None:
 
     read(Asked(RIGHT), Settings)
     known = {"database_url": "DATABASE_URL", "keyring": "ENCRYPTION_KEY"}
-    known["log_json"] = "BRIDGETENDER_LOG_FORMAT"
+    known |= {"log_json": "BRIDGETENDER_LOG_FORMAT", "poll": "BRIDGETENDER_POLL_SECONDS"}
     wanted = {field.name for field in fields(Settings)} - {"bridges", "rules"}
     assert {known.get(name, f"BRIDGETENDER_{name.upper()}") for name in wanted} <= asked
     of_bridge = {field.name for field in fields(BridgeSettings)} - {"name"}

@@ -57,6 +57,19 @@ async def test_a_bridge_of_an_unknown_ca_is_sent_nothing_and_the_cure_is_said(
     assert story.heard == []
 
 
+async def test_another_name_and_another_protocol_have_cures_of_their_own(
+    authority: Authority, story: StoryBridge
+) -> None:
+    access = Access(ca_file=authority.file)
+    async with serving(story, tls=server(authority)) as url:
+        with pytest.raises(Unavailable, match="use a name in its URL that the certificate is for"):
+            await observe(url.replace("127.0.0.1", "localhost"), access)
+    async with serving(story) as url:
+        with pytest.raises(Unavailable, match="does not speak TLS there: check http or https"):
+            await observe(url.replace("http:", "https:"), access)
+    assert story.requests("GET", "/accounts") == []
+
+
 async def test_a_bridge_may_ask_for_a_client_certificate(
     authority: Authority, story: StoryBridge
 ) -> None:

@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -6,8 +7,12 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli.exits import Code
+from daemon.store.leases import PostgresLeases
+from daemon.store.routes import write_routes
 from daemon.vault import Keyring, new_key
 from daemon.wiring import open_vault
+from reconciler.model import BridgeName
+from reconciler.routes import MAIN, Routes
 from tests.daemon.bridges.wire import Reply, Said, serving
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +104,31 @@ async def test_a_bridge_that_is_none_or_does_not_let_us_in_is_a_sentence_that_sa
         result = await cli("config", "check", TRADING_BRIDGE_URL=url)
     assert result.exit_code == Code.BRIDGE
     assert expected in result.stdout
+
+
+async def test_the_state_directory_of_the_file_is_where_commands_look_too(
+    cli: Any, tmp_path: Path
+) -> None:
+    state, file = tmp_path / "state", tmp_path / "config.toml"
+    (state / "postgres" / "data").mkdir(parents=True)
+    file.write_text(f"state_dir = '{state}'\n")
+    bare = dict.fromkeys(("DATABASE_URL", "ENCRYPTION_KEY", "BRIDGETENDER_STATE_DIR"))
+    result = await cli("status", **bare, BRIDGETENDER_CONFIG=str(file))
+    assert result.exit_code == Code.DATABASE
+    assert f"the embedded database in {state} does not run" in result.stderr
+
+
+async def test_a_bridge_that_is_gone_for_good_can_be_forgotten(
+    cli: Any, engine: AsyncEngine
+) -> None:
+    unknown = await cli("config", "forget-bridge", "second", "--yes")
+    assert unknown.exit_code == Code.NOT_FOUND
+    await write_routes(engine, Routes(MAIN))
+    leases = PostgresLeases(engine, "gone", timedelta(0))
+    assert await leases.acquire(BridgeName("second"))
+    forgotten = await cli("config", "forget-bridge", "second", "--yes")
+    assert forgotten.exit_code == Code.OK
+    assert "Forgot the bridge 'second' and 0 connector(s)" in forgotten.stdout
 
 
 async def test_before_the_first_run_an_embedded_database_is_no_trouble(

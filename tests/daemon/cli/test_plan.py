@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,6 +138,20 @@ async def test_without_the_bridge_the_plan_says_that_it_lacks_the_listing(
     assert json.loads((await cli("plan", "--json")).stdout)["away"]["main"].startswith(
         "Trading Bridge"
     )
+
+
+async def test_before_any_daemon_ran_each_key_is_planned_on_the_bridge_of_its_rule(
+    cli: Any, key: KeyId, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        "[bridges.one]\nurl = 'http://127.0.0.1:9'\n"
+        "[bridges.two]\nurl = 'http://127.0.0.1:10'\nexchanges = ['binance']\n"
+    )
+    said = {"BRIDGETENDER_CONFIG": str(file), "TRADING_BRIDGE_URL": None}
+    result = await cli("plan", "--json", **said)
+    steps = json.loads(result.stdout)["steps"]
+    assert [(step["bridge"], step["key_id"]) for step in steps] == [("two", str(key))]
 
 
 async def test_a_bridge_url_that_cannot_be_used_is_a_wrong_setting(cli: Any) -> None:

@@ -20,7 +20,7 @@ from anyio import from_thread, to_thread
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from daemon.embedded import postgres
+from daemon.embedded import children, postgres
 from daemon.embedded.binaries import SETTING, Binaries, find_binaries
 from daemon.embedded.cluster import require_cluster
 from daemon.embedded.errors import EmbeddedError
@@ -328,7 +328,7 @@ async def test_the_server_knows_none_of_our_secrets(
 async def test_a_log_that_grew_large_starts_anew(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "LOG_LIMIT", 10)
+    monkeypatch.setattr(children, "LOG_LIMIT", 10)
     (state / "server.log").write_text("from long ago\n")
     async with embedded_postgres(state) as server:
         assert "from long ago" not in server.log.read_text()

@@ -1,5 +1,7 @@
 """Which bridge a key belongs to: SQL says what `reconciler.routes` says."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -7,8 +9,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.engine import transaction
+from daemon.store.leases import PostgresLeases
 from daemon.store.ledger import PostgresLedger
-from daemon.store.routes import write_routes
+from daemon.store.routes import (
+    RoutesInForce,
+    forget_bridge,
+    routes_in_force,
+    write_routes,
+)
 from daemon.store.status import Status
 from reconciler.model import BridgeName, ClientId, KeyId
 from reconciler.routes import MAIN, Routes
@@ -81,6 +89,36 @@ async def test_before_any_daemon_wrote_routes_every_key_is_of_the_bridge_that_as
     asked = BridgeName("whatever")
     survey = await PostgresLedger(engine).survey(asked, None, None)
     assert {case.want.slot.bridge for case in survey.cases if case.want} == {asked}
+
+
+async def test_a_bridge_that_is_held_is_taken_out_of_force_only_by_who_says_so(
+    engine: AsyncEngine,
+) -> None:
+    two, one = Routes(MAIN, {}, {"okx": BRIDGES[1]}), Routes(MAIN)
+    await write_routes(engine, two)
+    lease = await PostgresLeases(engine, "a replica", timedelta(hours=1)).acquire(BRIDGES[1])
+    with pytest.raises(RoutesInForce, match="do not name 'second', which another replica holds"):
+        await write_routes(engine, one, over=False)
+    assert await routes_in_force(engine) == set(two.rows())
+    assert await write_routes(engine, Routes(MAIN, {"acme": BRIDGES[1]}), over=False)
+    assert lease is not None
+    await PostgresLeases(engine, "a replica", timedelta(hours=1)).release(lease)
+    assert await write_routes(engine, one, over=False)
+
+
+async def test_a_bridge_is_forgotten_once_nobody_has_it(engine: AsyncEngine) -> None:
+    leases = PostgresLeases(engine, "a replica", timedelta(hours=1))
+    second = BRIDGES[1]
+    await write_routes(engine, Routes(MAIN, {}, {"okx": second}))
+    lease = await leases.acquire(second)
+    assert await forget_bridge(engine, second) is None
+    await write_routes(engine, Routes(MAIN))
+    assert await forget_bridge(engine, second) is None
+    assert lease is not None
+    await leases.release(lease)
+    assert await forget_bridge(engine, second) == 0
+    assert second not in {bridge.bridge for bridge in await Status(engine).bridges()}
+    assert await forget_bridge(engine, MAIN) is None
 
 
 async def test_rules_that_are_in_force_are_not_written_again(engine: AsyncEngine) -> None:
