@@ -48,7 +48,7 @@ async def run(settings: Settings, reread: Reread | None = None) -> None:
     """
     check_bridges(settings)
     parts = Parts.of(settings)
-    sock = bind(settings.health_host, settings.health_port, "BRIDGETENDER_HEALTH_PORT")
+    sock = bind(settings.health_host, settings.health_port, "BRIDGETENDER_HEALTH")
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(serve, health_app(parts.vitals, parts.metrics.registry), sock)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.home import postgres_directory, require_keyring
 from daemon.embedded.kept import kept_postgres
 from daemon.embedded.own_bridge import own_bridge
@@ -57,7 +58,11 @@ async def supplied(settings: Settings) -> AsyncIterator[Supplied]:
 
 
 def _made(state: Path) -> Path:
-    state.mkdir(parents=True, exist_ok=True, mode=0o711)
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o711)
+    except OSError as error:
+        why = error.strerror
+        raise EmbeddedError(f"the state directory {state} cannot be made: {why}") from None
     return state
 
 

@@ -1,5 +1,6 @@
 """Serves an app on a socket until it is cancelled, and leaves signals to the process."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,10 @@ class _Server(uvicorn.Server):
 
 
 def bind(host: str, port: int, setting: str) -> socket.socket:
-    """Return a listening socket; port 0 takes a free one. Raises AddressInUse, naming *setting*."""
+    """Return a listening socket; port 0 takes a free one.
+
+    Raises AddressInUse, naming *setting* with _HOST or _PORT behind it.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -28,8 +32,9 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        why = f"{setting}: {host}:{port} cannot be used ({error.strerror}); choose another"
-        raise AddressInUse(why) from None
+        which = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"
+        why = f"{host}:{port} cannot be used ({error.strerror}); choose another"
+        raise AddressInUse(f"{setting}_{which}: {why}") from None
     sock.listen(128)
     return sock
 

@@ -150,6 +150,8 @@ async def test_an_address_that_is_taken_is_named_with_its_setting(database_url: 
     settings = replace(settings_for(database_url), health_port=taken.getsockname()[1])
     with pytest.raises(AddressInUse, match="BRIDGETENDER_HEALTH_PORT"):
         await supervise.run(settings)
+    with pytest.raises(AddressInUse, match="BRIDGETENDER_HEALTH_HOST"):
+        await supervise.run(replace(settings, health_host="192.0.2.1"))
     taken.close()
 
 
