@@ -37,7 +37,7 @@ class Fleet:
         self._vault = vault
         self._berths: dict[BridgeName, _Berth] = {}
         self._tasks: TaskGroup | None = None
-        self._ending = False
+        self._ending = self._resting = False
 
     async def run(self, stop: anyio.Event) -> None:
         """Look after the bridges of the settings until *stop*; then let every loop end."""
@@ -57,6 +57,22 @@ class Fleet:
                 await self._end(name, gone=name not in wanted)
         self._begin([each for each in bridges if each.name not in self._berths])
 
+    async def rest(self) -> None:
+        """Give every bridge back, until `wake`."""
+        self._resting = True
+        for name in list(self._berths):
+            await self._end(name, gone=False)
+
+    def wake(self) -> None:
+        """Look after the bridges of the settings again."""
+        if self._resting:
+            self._resting = False
+            self._begin(self._parts.settings.bridges)
+
+    @property
+    def resting(self) -> bool:
+        return self._resting
+
     def look(self, clients: Clients) -> None:
         """Pass a hint on to every loop."""
         for berth in self._berths.values():
@@ -71,7 +87,7 @@ class Fleet:
 
     def _begin(self, bridges: Sequence[BridgeSettings]) -> None:
         for bridge in bridges:
-            if self._tasks is not None and not self._ending:
+            if self._tasks is not None and not (self._ending or self._resting):
                 berth = _Berth(bridge, self._parts.settings.rules_of(bridge))
                 self._berths[bridge.name] = berth
                 self._parts.watch.begin(bridge.name)

@@ -1,6 +1,7 @@
 """Reads the settings anew while the daemon runs, and takes over what may change."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields, replace
 
 import structlog
@@ -8,7 +9,7 @@ import structlog
 from daemon import logs
 from daemon.fleet import Fleet
 from daemon.settings import BadSettings, Settings
-from daemon.store.keyring import check_keyring
+from daemon.store.keyring import check_keyring, retry_undecryptable
 from daemon.store.routes import write_routes
 from daemon.vault import FernetVault
 from daemon.wiring import Parts, check_bridges
@@ -53,7 +54,10 @@ async def _take_over(parts: Parts, fleet: Fleet, vault: FernetVault, wanted: Set
     parts.settings = replace(before, **changed)
     logs.configure(json=wanted.log_json, level=wanted.log_level)
     if wanted.keyring is not None:
+        parts.keyring = wanted.keyring
         vault.use(wanted.keyring)
+        with suppress(StoreError):  # they are looked at once a day anyway
+            await retry_undecryptable(parts.engine)
     await fleet.change(wanted.bridges)
     fleet.look(None)
     log.info("reloaded", bridges=[each.name for each in wanted.bridges], needs_restart=left)

@@ -19,6 +19,7 @@ from daemon.store import schema
 from daemon.store.away import in_a_line
 from daemon.store.census import count_keys, take_census
 from daemon.store.engine import dispose, require_writable, storing
+from daemon.store.keyring import check_keyring, retry_undecryptable
 from daemon.store.listen import Heed, Patience, listen
 from daemon.store.pauses import Pauses
 from daemon.store.routes import RoutesInForce, write_routes
@@ -96,7 +97,7 @@ async def _live(
         fleet = Fleet(parts, vault)
         async with anyio.create_task_group() as helpers:
             helpers.start_soon(_hear, parts, fleet)
-            helpers.start_soon(_every, _between_looks(parts), lambda: _look_at_database(parts))
+            helpers.start_soon(_every, _between_looks(parts), lambda: _look_on(parts, fleet))
             helpers.start_soon(_every, COUNT, lambda: _count(parts))
             helpers.start_soon(_every, FORGET, lambda: _forget(parts))
             if reread is not None:
@@ -151,6 +152,7 @@ async def _ready_vault(parts: Parts) -> FernetVault:
             try:
                 vault = await open_vault(parts.engine, parts.keyring)
                 await write_routes(parts.engine, parts.settings.routes, over=False)
+                await retry_undecryptable(parts.engine)
             except Undecryptable:
                 vitals.keyring = "this ENCRYPTION_KEY is not the one this database was set up with"
             except RoutesInForce as error:
@@ -168,6 +170,27 @@ async def _ready_vault(parts: Parts) -> FernetVault:
 
 def _between_looks(parts: Parts) -> float:
     return min(LOOK_AT_DATABASE, parts.settings.poll.total_seconds())
+
+
+async def _look_on(parts: Parts, fleet: Fleet) -> None:
+    """A replica that no longer reads what is stored gives its bridges back, and parks nobody."""
+    await _look_at_database(parts)
+    if parts.vitals.database is None and parts.vitals.schema is None:
+        parts.vitals.keyring = await _keyring_trouble(parts)
+    if parts.vitals.keyring and not fleet.resting:
+        log.error("keyring_outdated", reason=parts.vitals.keyring)
+        await fleet.rest()
+    elif parts.vitals.keyring is None and fleet.resting:
+        await retry_undecryptable(parts.engine)
+        fleet.wake()
+
+
+async def _keyring_trouble(parts: Parts) -> str | None:
+    try:
+        await check_keyring(parts.engine, parts.keyring.unseal)
+    except Undecryptable:
+        return "this ENCRYPTION_KEY no longer reads what is stored: add the present one, and SIGHUP"
+    return None
 
 
 async def _look_at_database(parts: Parts) -> None:

@@ -63,6 +63,7 @@ class Planner:
         seen = await self._observe() if clients is None else None
         survey = await self._ports.ledger.survey(self._bridge, seen, clients)
         await self._plan(survey.cases, seen, one)
+        self._desk.work.ring()  # with the bridge back, what is due by itself is begun too
         if survey.unmanaged is not None:
             self._ports.meter.unmanaged(self._bridge, survey.unmanaged)
         if clients is None:

@@ -17,6 +17,7 @@ from daemon.settings import EMBEDDED, OURS, BadSettings, Settings
 from daemon.store import schema
 from daemon.store.engine import dispose, make_engine
 from daemon.values import keyring
+from daemon.vault import Keyring
 from reconciler.model import Secret
 
 log = structlog.get_logger()
@@ -38,18 +39,18 @@ async def supplied(settings: Settings) -> AsyncIterator[Supplied]:
     Raises EmbeddedError, with words for people, and StoreError.
     """
     state = state_of(os.environ)
-    filled: dict[str, Secret] = {}
+    filled = _Filled()
     async with AsyncExitStack() as stack:
         if settings.database_url == EMBEDDED:
             if settings.keyring is None:
-                filled["keyring"] = Secret(require_keyring(state).read_text())
+                filled.keyring_file = require_keyring(state)
             kept = await stack.enter_async_context(kept_postgres(postgres_directory(state)))
-            filled["database_url"] = Secret(kept.url())
+            filled.database_url = Secret(kept.url())
             log.info("database_embedded", state=str(state))
             await _migrate(kept.url())
         if any(bridge.url == OURS for bridge in settings.bridges):
             await stack.enter_async_context(own_bridge(_made(state)))
-            filled["bridge"] = Secret(own_bridge_url(state))
+            filled.bridge_url = own_bridge_url(state)
 
         def fill(wanted: Settings) -> Settings:
             return _filled(wanted, filled)
@@ -75,21 +76,40 @@ async def _migrate(url: str) -> None:
         await dispose(engine)
 
 
-def _filled(wanted: Settings, filled: dict[str, Secret]) -> Settings:
+@dataclass(slots=True)
+class _Filled:
+    """What was started, or made; None where the settings had it."""
+
+    database_url: Secret | None = None
+    keyring_file: Path | None = None
+    bridge_url: str | None = None
+
+
+def _filled(wanted: Settings, filled: _Filled) -> Settings:
     missing = [
         f"bridge {bridge.name!r}: without a URL it is ours, which starts with the daemon: restart"
         for bridge in wanted.bridges
-        if bridge.url == OURS and "bridge" not in filled
+        if bridge.url == OURS and filled.bridge_url is None
     ]
-    if wanted.database_url == EMBEDDED and "database_url" not in filled:
+    if wanted.database_url == EMBEDDED and filled.database_url is None:
         missing.append("DATABASE_URL is gone: an embedded database starts with the daemon: restart")
     if missing:
         raise BadSettings("\n".join(missing))
-    address = filled["bridge"].reveal() if "bridge" in filled else OURS
     bridges = tuple(
-        replace(bridge, url=address) if bridge.url == OURS else bridge for bridge in wanted.bridges
+        replace(bridge, url=filled.bridge_url or OURS) if bridge.url == OURS else bridge
+        for bridge in wanted.bridges
     )
-    if wanted.database_url != EMBEDDED:
-        return replace(wanted, bridges=bridges)
-    ring = wanted.keyring or keyring(filled["keyring"].reveal())
-    return replace(wanted, bridges=bridges, database_url=filled["database_url"], keyring=ring)
+    wanted = replace(wanted, bridges=bridges, keyring=wanted.keyring or _kept_keyring(filled))
+    if wanted.database_url == EMBEDDED and filled.database_url is not None:
+        return replace(wanted, database_url=filled.database_url)
+    return wanted
+
+
+def _kept_keyring(filled: _Filled) -> Keyring | None:
+    """Read the file as it is now: a key may have been put before the one that was made."""
+    if filled.keyring_file is None:
+        return None
+    try:
+        return keyring(filled.keyring_file.read_text())
+    except (OSError, ValueError) as error:
+        raise BadSettings(f"{filled.keyring_file}: {error}") from None

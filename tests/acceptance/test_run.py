@@ -18,6 +18,7 @@ import pytest
 from anyio.abc import Process
 
 from daemon.embedded.children import clean_environment
+from daemon.vault import new_key
 from tests.acceptance.firm import PATIENCE, Firm, Site, spoken_to, start_slow_bridge
 from tests.acceptance.processes import descendants, linux, mentioning, running
 from tests.conftest import fast_place
@@ -278,6 +279,33 @@ async def test_one_of_two_daemons_on_a_state_directory_runs_the_bridge(
         assert second.returncode == 2
         assert f"is in use by process {daemon.process.pid}" in second.stderr.decode()
         await daemon.answers("/healthz/bridges", 200)
+        daemon.process.send_signal(signal.SIGTERM)
+        assert await daemon.process.wait() == 0
+
+
+@linux
+async def test_a_daemon_that_missed_a_rotation_lets_go_and_goes_on_once_it_has_the_key(
+    home: Path, site: Site, firm: Firm
+) -> None:
+    await start_slow_bridge(site, latency=0)
+    keys = await firm.add_clients(5, "binance", "okx")
+    site.settings = {"BRIDGETENDER_POLL_SECONDS": "0.1"}
+    async with running_daemon(home, **site.environment()) as daemon:
+        await firm.until_live()
+        old, new = site.encryption_key.reveal(), new_key().reveal()
+        del daemon.environment["ENCRYPTION_KEY_FILE"]
+        daemon.environment["ENCRYPTION_KEY"] = f"{new},{old}"
+        await daemon.command("rotate")
+        await daemon.until("keyring_outdated")
+        await daemon.answers("/readyz/keyring", 503)
+
+        site.key_file.write_text(f"{new},{old}")
+        daemon.process.send_signal(signal.SIGHUP)
+        await daemon.until("reloaded")
+        await daemon.answers("/readyz", 200)
+        await firm.until_live()
+        standing = await firm.standing()
+        assert {standing[key].reason for key in keys} == {"applied"}
         daemon.process.send_signal(signal.SIGTERM)
         assert await daemon.process.wait() == 0
 

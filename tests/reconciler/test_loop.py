@@ -133,6 +133,25 @@ async def test_an_hour_of_idleness_writes_nothing_but_verifications() -> None:
         assert len(house.tables.writes) <= 10 * 4
 
 
+async def test_what_is_due_though_nothing_is_missing_is_begun_by_a_new_holder_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def nothing_missing(*_: object) -> Survey:
+        return Survey([], unmanaged=0)
+
+    house = House()
+    async with house.running():
+        await acme(house)
+        await house.at_rest()
+    await anyio.sleep(HOUR)
+    house.bridge.calls.clear()
+    house.stop = anyio.Event()
+    monkeypatch.setattr(house.store.ledger, "survey", nothing_missing)
+    async with house.running():
+        await anyio.sleep(5)
+        assert house.bridge.count("verify") == 1
+
+
 async def test_a_hint_makes_a_new_key_live_at_once() -> None:
     house = House()
     async with house.running():
