@@ -18,15 +18,15 @@ from reconciler.verdicts import StoreError
 BAD_SETTINGS = 2
 """The exit code for settings that cannot work."""
 
-INTERRUPTED = 130
 
 log = structlog.get_logger()
 
 
 def main() -> int:
     mistakes: list[BaseException] = []
-    interrupted = False
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody heeds it
+    # Until somebody heeds them: a reload is of no use yet, and a stop takes along what has started.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         settings = read(os.environ, Settings)
         logs.configure(json=settings.log_json, level=settings.log_level)
@@ -36,11 +36,11 @@ def main() -> int:
     except* (BadSettings, AddressInUse, StoreError, EmbeddedError) as group:
         mistakes = list(_leaves(group))
     except* KeyboardInterrupt:
-        interrupted = True  # before anybody listened to signals
+        log.info("stopped")
     for mistake in mistakes:
         for line in str(mistake).splitlines():
             sys.stderr.write(f"bridgetender: {line}\n")
-    return BAD_SETTINGS if mistakes else INTERRUPTED if interrupted else 0
+    return BAD_SETTINGS if mistakes else 0
 
 
 async def _run(settings: Settings) -> None:

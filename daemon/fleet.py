@@ -1,6 +1,6 @@
 """A loop for each bridge of this process: begun, exchanged and ended as the settings say."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -52,16 +52,15 @@ class Fleet:
     async def change(self, bridges: Sequence[BridgeSettings]) -> None:
         """Look after *bridges* from now on; those that are as before go on undisturbed."""
         wanted = {each.name: (each, self._parts.settings.rules_of(each)) for each in bridges}
-        for name, berth in list(self._berths.items()):
-            if wanted.get(name) != (berth.settings, berth.rules):
-                await self._end(name, gone=name not in wanted)
+        now = {name: (berth.settings, berth.rules) for name, berth in self._berths.items()}
+        other = [name for name in now if wanted.get(name) != now[name]]
+        await self._end(other, gone=frozenset(other) - wanted.keys())
         self._begin([each for each in bridges if each.name not in self._berths])
 
     async def rest(self) -> None:
         """Give every bridge back, until `wake`."""
         self._resting = True
-        for name in list(self._berths):
-            await self._end(name, gone=False)
+        await self._end(list(self._berths))
 
     def wake(self) -> None:
         """Look after the bridges of the settings again."""
@@ -93,12 +92,17 @@ class Fleet:
                 self._parts.watch.begin(bridge.name)
                 self._tasks.start_soon(self._look_after, berth)
 
-    async def _end(self, name: BridgeName, *, gone: bool) -> None:
-        berth = self._berths.pop(name)
-        log.info("bridge_let_go", bridge=name, gone=gone)
-        berth.stop.set()
-        await berth.ended.wait()
-        if gone:
+    async def _end(
+        self, names: Sequence[BridgeName], gone: Collection[BridgeName] = frozenset()
+    ) -> None:
+        """Let the loops of *names* end, all at a time; show those that are *gone* no more."""
+        berths = [self._berths.pop(name) for name in names]
+        for berth in berths:
+            log.info("bridge_let_go", bridge=berth.settings.name, gone=berth.settings.name in gone)
+            berth.stop.set()
+        for berth in berths:
+            await berth.ended.wait()
+        for name in gone:
             self._parts.watch.forget(name)
 
     async def _look_after(self, berth: _Berth) -> None:

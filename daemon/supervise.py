@@ -29,6 +29,7 @@ from daemon.web.health import alive, health_app
 from daemon.web.server import bind, serve, url_of
 from daemon.wiring import Parts, check_bridges, open_vault
 from reconciler.bell import Bell
+from reconciler.model import BridgeName
 from reconciler.verdicts import StoreError, Undecryptable
 
 log = structlog.get_logger()
@@ -236,11 +237,11 @@ async def _hear(parts: Parts, fleet: Fleet) -> None:
 
 async def _count(parts: Parts) -> None:
     parts.watch.main = parts.settings.routes.default
-    for bridge in parts.settings.bridges:
-        if parts.vitals.of(bridge.name).held:
-            census = await take_census(parts.engine, bridge.name, parts.clock.now())
-            parts.watch.counted(bridge.name, census)
-    if parts.vitals.of(parts.watch.main).held:
+    for name in [name for name, bridge in parts.vitals.bridges.items() if bridge.held]:
+        census = await take_census(parts.engine, BridgeName(name), parts.clock.now())
+        if name in parts.vitals.bridges:  # it may have gone meanwhile
+            parts.watch.counted(BridgeName(name), census)
+    if (main := parts.vitals.bridges.get(parts.watch.main)) and main.held:
         parts.watch.counted_keys(await count_keys(parts.engine))
     else:
         parts.metrics.zero_keys()

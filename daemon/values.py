@@ -1,6 +1,5 @@
 """What a setting's text may be: each function returns the value or says what is expected."""
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -126,7 +125,7 @@ def is_json(said: str) -> bool:
 
 
 def level(said: str) -> str:
-    if said.upper() not in logging.getLevelNamesMapping():
+    if said.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError("is none of DEBUG, INFO, WARNING, ERROR")
     return said.upper()
 

@@ -100,6 +100,8 @@ def _for_asyncpg(url: URL, name: str) -> URL:
     query = dict(url.query)
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")
+    if query.get("ssl", "prefer") not in _SSL_MODES:
+        raise StoreError(f"{name} has an sslmode that is none of {', '.join(_SSL_MODES)}")
     unknown = query.keys() - _PARAMETERS
     if unknown:
         raise StoreError(
@@ -113,6 +115,7 @@ _AWAY = (
     *(SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError),
     *(OSError, TimeoutError),
 )
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _PARAMETERS = {"host", "port", "ssl", "target_session_attrs"}
 _NOT_A_URL = "is not a PostgreSQL URL: postgresql://user:password@host:5432/database"
 

@@ -88,7 +88,7 @@ def test_an_event_is_one_line_of_json(logged: io.StringIO) -> None:
 
 
 def test_the_standard_library_takes_the_same_way(logged: io.StringIO) -> None:
-    logging.getLogger("uvicorn.error").info("Started on %s", "loopback")
+    logging.getLogger("uvicorn.error").warning("Started on %s", "loopback")
     event = last(logged)
     assert (event["event"], event["logger"]) == ("Started on loopback", "uvicorn.error")
 
