@@ -97,7 +97,8 @@ async def _hear(engine: AsyncEngine, ear: AsyncEngine, heed: Heed, patience: Pat
             if anyio.current_time() >= proven + patience.prove:
                 await echo.prove(patience.proof)
                 proven = anyio.current_time()
-            before, hinted = hinted, bool(await driver.fetchval(HINTING))
+            asked = driver.fetchval(HINTING, timeout=patience.proof)
+            before, hinted = hinted, bool(await asked)
             if hinted is not before:
                 log.info("triggers_checked", all_there=hinted)
                 heed.connected(hinted)
