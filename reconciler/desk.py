@@ -64,7 +64,7 @@ class Desk:
     """On the clock that counts what elapsed: nothing may be sent after it."""
     boot_id: str | None = None
     """Of the bridge that was listed last."""
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    lock: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     work: Bell = field(default_factory=Bell)
     idle: Bell = field(default_factory=Bell)
     busy: set[Slot] = field(default_factory=set)

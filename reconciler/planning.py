@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import anyio
 import structlog
+from anyio.lowlevel import checkpoint
 
 from reconciler.backoff import spread
 from reconciler.decide import decide
@@ -89,6 +90,7 @@ class Planner:
             sealed = {case.slot: case.sealed for case in batch if case.sealed}
             await self._write(planned, sealed, one)
             self._desk.work.ring()
+            await checkpoint()  # the worker hears of it before the log does
         if steps:
             log.info("planned", bridge=self._bridge, **steps)
 

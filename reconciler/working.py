@@ -8,6 +8,7 @@ from math import inf
 import anyio
 import structlog
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from reconciler.attempting import Attempter
 from reconciler.desk import Desk, Due
@@ -85,6 +86,8 @@ class Worker:
         self._launch(tasks)
         if nap:
             await self._desk.work.wait(nap)
+        else:
+            await checkpoint()  # what was launched is on its way before more is asked for
 
     def _limit(self) -> int:
         """How many may be tried at once; none whose outcome could not be written down."""

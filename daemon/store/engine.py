@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import asyncpg
-from sqlalchemy import URL, Row, TextClause, event, make_url, text
+from sqlalchemy import URL, Connection, Row, TextClause, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -50,6 +50,7 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
+        pool_use_lifo=True,  # the one that ran last has its plans and caches at hand
         hide_parameters=True,
         execution_options={"schema_translate_map": {None: THEIRS}},
         connect_args={
@@ -142,10 +143,16 @@ async def ask(
     prepared and run by the same server process because of them.
     """
     async with _connected(engine) as connection:
-        if not connection.info[_POOLED]:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-        async with connection.begin():
-            return (await connection.execute(query, values)).all()
+        return await connection.run_sync(_alone, query, values)
+
+
+def _alone(
+    connection: Connection, query: TextClause, values: Mapping[str, Any]
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    if not connection.info[_POOLED]:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+    with connection.begin():
+        return connection.execute(query, values).all()
 
 
 @asynccontextmanager

@@ -806,6 +806,26 @@ async def test_within_one_batch_the_first_client_has_the_credentials(store: Stor
     assert await store.record(theirs.slot) is None
 
 
+async def test_within_one_batch_who_may_not_have_the_credentials_takes_them_from_nobody(
+    store: Store,
+) -> None:
+    _, want = await acme(store)
+    other = await store.world.add_client("Blue Sky")
+    await store.world.add_key(other, "binance")
+    await store.world.add_key(other, "kraken")
+    theirs = await wanted(store, slot("client_blue_sky"))
+    more = await wanted(store, slot("client_blue_sky", "kraken"))
+    lease = await leased(store)
+    await store.ledger.intend(lease, [record_of(theirs, Phase.INITIALIZING, sent="f1")])
+
+    taken = await store.ledger.intend(
+        lease, [record_of(key, Phase.INITIALIZING, sent="f1") for key in (want, more)]
+    )
+
+    assert set(taken) == {want.slot}
+    assert await store.record(more.slot) is not None
+
+
 async def test_a_client_may_use_the_same_credentials_twice_and_send_them_again(
     store: Store,
 ) -> None:
