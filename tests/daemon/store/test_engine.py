@@ -1,6 +1,6 @@
 import anyio
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import TextClause, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.embedded.postgres import Server
@@ -58,7 +58,7 @@ async def test_many_transactions_at_once_go_through_a_pooler(
         async def work(number: int) -> None:
             for _ in range(20):
                 assert await double(engine, number) == 2 * number
-                assert await ask(engine, _DOUBLE, {"n": number}) == [(2 * number,)]
+                assert await ask(engine, times(number), {"n": 3}) == [(3 * number,)]
 
         async with anyio.create_task_group() as tasks:
             for number in range(8):
@@ -67,6 +67,11 @@ async def test_many_transactions_at_once_go_through_a_pooler(
             kept = await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))
             assert kept.scalar_one() == 0
         await engine.dispose()
+
+
+def times(number: int) -> TextClause:
+    """Return a statement that is unlike all others'."""
+    return text(f"SELECT {number} * CAST(:n AS int)")
 
 
 _DOUBLE = text("SELECT 2 * CAST(:n AS int)")
