@@ -1,6 +1,6 @@
 """What planning and work share while one lease lasts, so that neither writes over the other."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -10,7 +10,7 @@ import anyio
 from reconciler.backoff import Draw
 from reconciler.bell import Bell
 from reconciler.lookout import Lookout
-from reconciler.model import Instant, Lease, Phase, Reason, Record, Slot, Urgency
+from reconciler.model import Instant, Lease, Phase, Reason, Record, SealedKey, Slot, Urgency
 from reconciler.pacing import Breaker
 from reconciler.ports import Bridge, Clients, Clock, Keys, Leases, Ledger, Meter, Vault
 from reconciler.records import Scribe
@@ -40,6 +40,14 @@ class Pass:
     moved: set[Slot] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A record whose time has come, with its key where that was just read."""
+
+    record: Record
+    sealed: SealedKey | None = None
+
+
 @dataclass(slots=True)
 class Desk:
     """*busy* slots are being attempted.
@@ -56,11 +64,11 @@ class Desk:
     """On the clock that counts what elapsed: nothing may be sent after it."""
     boot_id: str | None = None
     """Of the bridge that was listed last."""
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    lock: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     work: Bell = field(default_factory=Bell)
     idle: Bell = field(default_factory=Bell)
     busy: set[Slot] = field(default_factory=set)
-    fresh: dict[Slot, Record] = field(default_factory=dict)
+    fresh: dict[Slot, Due] = field(default_factory=dict)
     """Planned, most urgent and not written yet: the worker is about to write their intents."""
     room: Callable[[], int] = lambda: 0
     """How many more the worker would take now."""
@@ -105,25 +113,28 @@ class Desk:
             return False
         return True
 
-    def hand(self, records: Sequence[Record], by: Pass) -> list[Record]:
+    def hand(
+        self, records: Sequence[Record], sealed: Mapping[Slot, SealedKey], by: Pass
+    ) -> list[Record]:
         """Hand the worker what it has room for now; return the rest, which is to be written.
 
-        What is handed is written first with its intent. Every other pass hears of all of it.
+        What is handed is written first with its intent, and goes with its key if that is among
+        the *sealed*. Every other pass hears of all of it.
         """
         now, rest = self.ports.clock.now(), []
         for record in records:
             self._move(record.slot, by)
             if self._is_fresh(record, now) and len(self.fresh) < self.room():
-                self.fresh[record.slot] = record
+                self.fresh[record.slot] = Due(record, sealed.get(record.slot))
             else:
                 self.fresh.pop(record.slot, None)
                 rest.append(record)
         return rest
 
-    def take_fresh(self) -> list[Record]:
-        records = list(self.fresh.values())
+    def take_fresh(self) -> list[Due]:
+        handed = list(self.fresh.values())
         self.fresh.clear()
-        return records
+        return handed
 
     @staticmethod
     def _is_fresh(record: Record, now: Instant) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.desk import Desk
+from reconciler.desk import Desk, Due
 from reconciler.model import Attempt, Credentials, Instant, Phase, Reason, Record, SealedKey, Slot
 from reconciler.records import Action, Outcome
 from reconciler.turns import in_turns
@@ -41,12 +41,18 @@ class Preparer:
         self._desk = desk
         self._ports = desk.ports
 
-    async def prepare(self, records: Sequence[Record]) -> list[Job | Ended]:
-        """Return a job, or what to write instead of one, for each of *records*."""
-        asked = [(r.slot, r.client_id) for r in records if action_of(r) is not Action.VERIFY]
-        sealed: Mapping[Slot, SealedKey] = await self._ports.keys.read(asked) if asked else {}
-        prepared = [self._prepared(r, sealed.get(r.slot)) async for r in in_turns(records)]
+    async def prepare(self, picked: Sequence[Due]) -> list[Job | Ended]:
+        """Return a job, or what to write instead of one, for each that was *picked*."""
+        sealed = await self._read([due.record for due in picked if due.sealed is None])
+        prepared = [
+            self._prepared(due.record, due.sealed or sealed.get(due.record.slot))
+            async for due in in_turns(picked)
+        ]
         return await self._intend(prepared)
+
+    async def _read(self, records: Sequence[Record]) -> Mapping[Slot, SealedKey]:
+        asked = [(r.slot, r.client_id) for r in records if action_of(r) is not Action.VERIFY]
+        return await self._ports.keys.read(asked) if asked else {}
 
     def _prepared(self, record: Record, sealed: SealedKey | None) -> Job | Ended:
         match action_of(record):

@@ -222,7 +222,8 @@ class Observation:
 class Case:
     """One slot that may need something: what should be, what we wrote, what is listed.
 
-    *held*: what is recorded is paused, though its key may be gone.
+    *held*: what is recorded is paused, though its key may be gone. *sealed* is *want* with its
+    ciphertexts, where they were read together.
     """
 
     slot: Slot
@@ -230,6 +231,7 @@ class Case:
     record: Record | None
     seen: Connector | None
     held: bool = False
+    sealed: SealedKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,26 @@
 """One pass: ask the bridge, compare, decide, write down what is to be done."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 import structlog
+from anyio.lowlevel import checkpoint
 
 from reconciler.backoff import spread
 from reconciler.decide import decide
 from reconciler.desk import Desk, Pass
-from reconciler.model import Absence, Case, Instant, Observation, Phase, Record, Sight, Slot
+from reconciler.model import (
+    Absence,
+    Case,
+    Instant,
+    Observation,
+    Phase,
+    Record,
+    SealedKey,
+    Sight,
+    Slot,
+)
 from reconciler.ports import Clients
 from reconciler.turns import in_turns
 from reconciler.verdicts import StoreError, Verdict
@@ -75,9 +86,12 @@ class Planner:
         """Write down what is to be done, in batches, so that work begins with the first of them."""
         steps, size = Counter[str](), self._ports.rules.batch
         for start in range(0, len(cases), size):
-            planned = await self._planned(cases[start : start + size], seen, steps, one)
-            await self._write(planned, one)
+            batch = cases[start : start + size]
+            planned = await self._planned(batch, seen, steps, one)
+            sealed = {case.slot: case.sealed for case in batch if case.sealed}
+            await self._write(planned, sealed, one)
             self._desk.work.ring()
+            await checkpoint()  # the worker hears of it before the log does
         if steps:
             log.info("planned", bridge=self._bridge, **steps)
 
@@ -131,10 +145,12 @@ class Planner:
         believed = rebooted or case.slot in self._missed
         return Absence.BELIEVED if believed else Absence.DOUBTED
 
-    async def _write(self, records: list[Record], one: Pass) -> None:
+    async def _write(
+        self, records: list[Record], sealed: Mapping[Slot, SealedKey], one: Pass
+    ) -> None:
         if records:
             async with self._desk.lock:
-                rest = self._desk.hand(self._desk.free(records, one), one)
+                rest = self._desk.hand(self._desk.free(records, one), sealed, one)
                 if rest:
                     await self._ports.ledger.plan(self._desk.lease, rest)
 

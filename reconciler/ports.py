@@ -78,7 +78,8 @@ class Ledger(Protocol):
         """Return every slot that may need something.
 
         It compares set-wise, so it may return slots that need nothing; it leaves out none for
-        which `decide` would return a step. Reads only, but for claims of account names.
+        which `decide` would return a step. Of few *clients* it brings the ciphertexts along. Reads
+        only, but for claims of account names.
         """
         ...
 

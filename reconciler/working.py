@@ -8,11 +8,12 @@ from math import inf
 import anyio
 import structlog
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from reconciler.attempting import Attempter
-from reconciler.desk import Desk
+from reconciler.desk import Desk, Due
 from reconciler.jobs import Ended, Job, Preparer
-from reconciler.model import Phase, Record, Slot
+from reconciler.model import Phase, Slot
 from reconciler.pacing import Holdoffs
 from reconciler.records import Action
 from reconciler.turns import in_turns
@@ -85,6 +86,8 @@ class Worker:
         self._launch(tasks)
         if nap:
             await self._desk.work.wait(nap)
+        else:
+            await checkpoint()  # what was launched is on its way before more is asked for
 
     def _limit(self) -> int:
         """How many may be tried at once; none whose outcome could not be written down."""
@@ -107,9 +110,9 @@ class Worker:
         if self._room() <= 0 and not self._desk.fresh:
             return False
         async with self._desk.lock:
-            records = await self._pick(self._room())
-            prepared = await self._preparer.prepare(records) if records else []
-            self._desk.busy.update(record.slot for record in records)
+            picked = await self._pick(self._room())
+            prepared = await self._preparer.prepare(picked) if picked else []
+            self._desk.busy.update(due.record.slot for due in picked)
         for each in prepared:
             if isinstance(each, Ended) or each.credentials is None:
                 self._undated.add(each.record.slot)
@@ -119,7 +122,7 @@ class Worker:
                 self._ended.send_nowait(each)
         return bool(prepared)
 
-    async def _pick(self, room: int) -> list[Record]:
+    async def _pick(self, room: int) -> list[Due]:
         """Ask for those, too, that are being attempted and have no intent, so are due as before."""
         now, busy = self._ports.clock.now(), self._desk.busy
         spared = self._holdoffs.held(now)
@@ -129,13 +132,13 @@ class Worker:
             return []
         bridge, limit = self._desk.lease.bridge, room + len(self._undated)
         records = await self._ports.ledger.due(bridge, now, limit, spared)
-        return [record for record in records if record.slot not in busy][:room]
+        return [Due(record) for record in records if record.slot not in busy][:room]
 
-    async def _fresh(self, room: int, spared: Collection[str]) -> list[Record]:
+    async def _fresh(self, room: int, spared: Collection[str]) -> list[Due]:
         """Return what was handed, as far as there is room still; write down the rest."""
         handed = self._desk.take_fresh()
-        taken = [record for record in handed if record.exchange not in spared][: max(room, 0)]
-        if rest := [record for record in handed if record not in taken]:
+        taken = [due for due in handed if due.record.exchange not in spared][: max(room, 0)]
+        if rest := [due.record for due in handed if due not in taken]:
             await self._ports.ledger.plan(self._desk.lease, rest)
         return taken
 

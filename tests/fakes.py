@@ -365,7 +365,7 @@ class FakeKeys:
         for bridge in {slot.bridge for slot, _ in slots}:
             found |= {key.slot: key for key in self.desired(bridge)}
         asked = [(slot, found[slot]) for slot, client in slots if slot in found]
-        return {slot: self._sealed(key) for slot, key in asked}
+        return {slot: self.sealed(key) for slot, key in asked}
 
     def desired(self, bridge: BridgeName) -> list[StoredKey]:
         return [self._stored(bridge, *item) for item in self.elected(bridge).holders.items()]
@@ -387,7 +387,7 @@ class FakeKeys:
             wished=key in self._world.wishes,
         )
 
-    def _sealed(self, key: StoredKey) -> SealedKey:
+    def sealed(self, key: StoredKey) -> SealedKey:
         return SealedKey(key, *self._world.keys[key.id].ciphertexts)
 
 
@@ -409,10 +409,13 @@ class FakeLedger:
         if clients is not None:
             wanted = {slot: key for slot, key in wanted.items() if key.client_id in clients}
             mine = {slot: r for slot, r in mine.items() if r.client_id in clients}
+        few = clients is not None and observation is None
+        sealed = {slot: self._keys.sealed(key) for slot, key in wanted.items() if few}
         cases = [
             Case(
                 *(slot, wanted.get(slot), mine.get(slot), listed.get(slot)),
                 held=slot in mine and self._paused(mine[slot]),
+                sealed=sealed.get(slot),
             )
             for slot in sorted(wanted.keys() | mine.keys())
         ]

@@ -112,9 +112,10 @@ class TradingBridge:
         return listing
 
     async def _speaking(self) -> Dialect:
-        async with self._finding_out:
-            if self._dialect is None:
-                await self.observe()
+        if self._dialect is None:
+            async with self._finding_out:
+                if self._dialect is None:
+                    await self.observe()
         return self._dialect or self._story
 
     @contextmanager

@@ -1,15 +1,16 @@
 """One engine for the process, and the one place where a database's error becomes ours."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from typing import Any
 
 import anyio
 import asyncpg
-from sqlalchemy import URL, event, make_url, text
+from sqlalchemy import URL, Connection, Row, TextClause, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from reconciler.verdicts import StoreError
 
@@ -49,6 +50,7 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
+        pool_use_lifo=True,  # the one that ran last has its plans and caches at hand
         hide_parameters=True,
         execution_options={"schema_translate_map": {None: THEIRS}},
         connect_args={
@@ -64,7 +66,7 @@ def make_engine(
     return engine
 
 
-def _beware_of_poolers(connection: Any, _record: object) -> None:
+def _beware_of_poolers(connection: Any, record: ConnectionPoolEntry) -> None:
     """Keep no prepared statements where another server process may run the next transaction.
 
     A pooler such as PgBouncer makes up the process id that a client is told at login.
@@ -76,7 +78,8 @@ def _beware_of_poolers(connection: Any, _record: object) -> None:
     (pid,) = cursor.fetchone()
     cursor.close()
     connection.rollback()
-    if pid == connection.driver_connection.get_server_pid():
+    record.info[_POOLED] = pid != connection.driver_connection.get_server_pid()
+    if not record.info[_POOLED]:
         _set(connection, *kept)
 
 
@@ -87,6 +90,7 @@ def _set(connection: Any, *values: object) -> None:
 
 _OF_STATEMENTS = ("_prepared_statement_cache", "_prepared_statement_name_func")
 """SQLAlchemy takes both for all connections of an engine only; a test holds them in place."""
+_POOLED = "behind a pooler"
 
 
 def _require_open(connection: Any, _record: object, _proxy: object) -> None:
@@ -128,13 +132,41 @@ async def dispose(engine: AsyncEngine) -> None:
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Yield a connection in a transaction. Raises StoreError for whatever the database does.
+    """Yield a connection in a transaction. Raises StoreError for whatever the database does."""
+    async with _connected(engine) as connection, connection.begin():
+        yield connection
 
-    A connection that may only read is not used again: where it leads to, or what it was told when
-    it began, may have changed.
+
+async def ask(
+    engine: AsyncEngine, query: TextClause, values: Mapping[str, Any]
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Run one statement, a transaction of its own; return its rows. Raises StoreError.
+
+    BEGIN and COMMIT, a round trip each, are needed behind a pooler only: there the statement is
+    prepared and run by the same server process because of them.
+    """
+    async with _connected(engine) as connection:
+        return await connection.run_sync(_alone, query, values)
+
+
+def _alone(
+    connection: Connection, query: TextClause, values: Mapping[str, Any]
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    if not connection.info[_POOLED]:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+    with connection.begin():
+        return connection.execute(query, values).all()
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection.
+
+    One that may only read is not used again: where it leads to, or what it was told when it began,
+    may have changed.
     """
     with storing():
-        async with engine.begin() as connection:
+        async with engine.connect() as connection:
             try:
                 yield connection
             except DBAPIError as error:

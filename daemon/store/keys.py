@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.desired import desired
-from daemon.store.engine import transaction
+from daemon.store.engine import ask
 from daemon.store.rows import KEY_COLUMNS, columns, to_key
 from reconciler.model import BridgeName, ClientId, SealedKey, Slot
 
@@ -41,7 +41,6 @@ class PostgresKeys:
             "accounts": [slot.account for slot in asked],
             "connectors": [slot.connector for slot in asked],
         }
-        async with transaction(self._engine) as connection:
-            rows = (await connection.execute(_READ, values)).all()
+        rows = await ask(self._engine, _READ, values)
         sealed = [SealedKey(to_key(bridge, row[:-3]), *row[-3:]) for row in rows]
         return {each.key.slot: each for each in sealed}

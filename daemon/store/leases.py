@@ -56,10 +56,15 @@ WITH given AS (
 )
 SELECT pg_notify('{FREE_CHANNEL}', bridge) FROM given
 """)
-_GUARD = text("""
+GUARD = """
 SELECT 1 FROM bridgetender.leases
 WHERE bridge = :bridge AND holder = :holder AND epoch = :epoch FOR KEY SHARE
-""")
+"""
+"""Lets nobody take the bridge until the transaction ends; no row says that somebody has.
+
+A renewal is let through: else a slow statement of ours would end our own lease.
+"""
+_GUARD = text(GUARD)
 
 
 class PostgresLeases:
@@ -90,14 +95,14 @@ class PostgresLeases:
 
     async def renew(self, lease: Lease) -> Sharing:
         async with transaction(self._engine) as connection:
-            values = _of(lease) | {"term": self._term}
+            values = of(lease) | {"term": self._term}
             if (await connection.execute(_RENEW, values)).rowcount == 0:
                 raise LeaseLost("another replica holds it")
             return await self._sharing(connection)
 
     async def release(self, lease: Lease) -> None:
         async with transaction(self._engine) as connection:
-            await connection.execute(_RELEASE, _of(lease))
+            await connection.execute(_RELEASE, of(lease))
 
     async def _sharing(self, connection: AsyncConnection) -> Sharing:
         rows = (await connection.execute(_SHARING, {"term": self._term})).all()
@@ -107,13 +112,15 @@ class PostgresLeases:
 
 
 async def guard(connection: AsyncConnection, lease: Lease) -> None:
-    """Let nobody take the bridge until this transaction ends. Raises LeaseLost.
+    """Let nobody take the bridge until this transaction ends. Raises LeaseLost."""
+    require((await connection.execute(_GUARD, of(lease))).first())
 
-    A renewal is let through: else a slow statement of ours would end our own lease.
-    """
-    if (await connection.execute(_GUARD, _of(lease))).first() is None:
+
+def require(row: object | None) -> None:
+    """Raise LeaseLost unless GUARD found a *row*."""
+    if row is None:
         raise LeaseLost("another replica holds it")
 
 
-def _of(lease: Lease) -> dict[str, str | int]:
+def of(lease: Lease) -> dict[str, str | int]:
     return {"bridge": lease.bridge, "holder": lease.holder, "epoch": lease.epoch}

@@ -1,6 +1,6 @@
 """What we wrote down: one record per slot, in batches, guarded by the lease's epoch."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store import survey as surveying
 from daemon.store.desired import DIGEST, paused
-from daemon.store.engine import transaction
-from daemon.store.leases import guard
+from daemon.store.engine import ask, transaction
+from daemon.store.leases import GUARD, guard, of, require
 from daemon.store.rows import COLUMNS, columns, slot_row, to_json, to_record
 from reconciler.model import (
     Attempt,
@@ -27,17 +27,20 @@ from reconciler.model import (
 )
 from reconciler.ports import Clients
 
-_UPSERT = text(f"""
+_ROWS = "json_populate_recordset(NULL::bridgetender.connectors, CAST(CAST(:rows AS text) AS json))"
+
+
+def _upsert(source: str) -> str:
+    return f"""
 INSERT INTO bridgetender.connectors ({", ".join(COLUMNS)})
-SELECT {", ".join(COLUMNS)} FROM json_populate_recordset(
-  NULL::bridgetender.connectors, CAST(CAST(:rows AS text) AS json))
+SELECT {", ".join(COLUMNS)} FROM {source}
 ON CONFLICT (bridge, account, connector) DO UPDATE SET
   ({", ".join(COLUMNS[3:])}) = ROW({", ".join(f"excluded.{name}" for name in COLUMNS[3:])})
-""")
-_SLOTS = """
-SELECT account, connector FROM json_populate_recordset(
-  NULL::bridgetender.connectors, CAST(CAST(:rows AS text) AS json))
 """
+
+
+_UPSERT = text(_upsert(_ROWS))
+_SLOTS = f"SELECT account, connector FROM {_ROWS}"
 _DROP = text(f"""
 DELETE FROM bridgetender.connectors r USING ({_SLOTS}) s
 WHERE r.bridge = :bridge AND r.account = s.account AND r.connector = s.connector
@@ -65,15 +68,17 @@ LATERAL (
   ORDER BY c.due_at LIMIT 1
 ) r
 """)
-_TAKEN = text("""
-SELECT s.account, s.connector
-FROM json_populate_recordset(
-  NULL::bridgetender.connectors, CAST(CAST(:rows AS text) AS json)) s
-WHERE EXISTS (
-  SELECT FROM bridgetender.connectors r
-  WHERE r.sent = s.sent AND r.client_id <> s.client_id
-    AND (r.bridge, r.account, r.connector) <> (s.bridge, s.account, s.connector))
+_INTEND = text(f"""
+WITH held AS ({GUARD}), asked AS (
+  SELECT s.*, EXISTS (
+    SELECT FROM bridgetender.connectors r
+    WHERE r.sent = s.sent AND r.client_id <> s.client_id
+      AND (r.bridge, r.account, r.connector) <> (s.bridge, s.account, s.connector)) AS taken
+  FROM held, {_ROWS} s
+), written AS ({_upsert("asked WHERE NOT taken")})
+SELECT a.account, a.connector FROM held LEFT JOIN asked a ON a.taken
 """)
+"""One row that names no slot if none is taken; no row if the lease is lost."""
 _ATTEMPT = ("key_id", "exchange", "action", "cause", "verdict", "at", "seconds")
 _COLUMNS = ", ".join(("bridge", "account", "connector", "message", "attempt", *_ATTEMPT))
 _HISTORY = text(f"""
@@ -119,6 +124,8 @@ class PostgresLedger:
     async def survey(
         self, bridge: BridgeName, observation: Observation | None, clients: Clients
     ) -> Survey:
+        if clients is not None and observation is None:
+            return await surveying.survey_of(self._engine, bridge, clients)
         async with transaction(self._engine) as connection:
             return await surveying.survey(connection, bridge, observation, clients)
 
@@ -133,23 +140,22 @@ class PostgresLedger:
         self, bridge: BridgeName, now: Instant, limit: int, spared: Collection[str]
     ) -> Sequence[Record]:
         values = {"bridge": bridge, "now": now, "limit": limit, "spared": list(spared)}
-        async with transaction(self._engine) as connection:
-            return [to_record(row) for row in await connection.execute(_DUE, values)]
+        return [to_record(row) for row in await ask(self._engine, _DUE, values)]
 
     async def next_due(
         self, bridge: BridgeName, after: Instant, spared: Collection[str]
     ) -> Instant | None:
         values = {"bridge": bridge, "after": after, "spared": list(spared)}
-        async with transaction(self._engine) as connection:
-            first: Instant | None = (await connection.execute(_NEXT_DUE, values)).scalar()
+        first: Instant | None = (await ask(self._engine, _NEXT_DUE, values))[0][0]
         return first
 
     async def intend(self, lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
-        async with self._guarded(lease) as connection:
-            rows = await connection.execute(_TAKEN, {"rows": to_json(records)})
-            taken = {Slot(lease.bridge, account, connector) for account, connector in rows}
-            taken |= _taken_within(r for r in records if r.slot not in taken)
-            await _write(connection, [r for r in records if r.slot not in taken])
+        taken: set[Slot] = set()
+        while records:
+            first, records = _of_different_credentials(records)
+            rows = await ask(self._engine, _INTEND, of(lease) | {"rows": to_json(first)})
+            require(rows or None)
+            taken |= {Slot(lease.bridge, *row) for row in rows if row.account}
         return taken
 
     async def settle(self, lease: Lease, ended: Sequence[tuple[Record, Attempt | None]]) -> None:
@@ -207,14 +213,12 @@ async def _recall(
         await connection.execute(_RECALL, {"bridge": bridge, "rows": to_json(live), "now": now})
 
 
-def _taken_within(records: Iterable[Record]) -> set[Slot]:
-    """Of several clients in one batch with the same credentials, the first keeps them."""
-    first: dict[str | None, Record] = {}
-    taken = set()
-    for record in records:
-        if first.setdefault(record.sent, record).client_id != record.client_id:
-            taken.add(record.slot)
-    return taken
+def _of_different_credentials(
+    records: Sequence[Record],
+) -> tuple[Sequence[Record], Sequence[Record]]:
+    """Return the first record of each credentials, which keeps them, and the others."""
+    first = {record.sent: record for record in reversed(records)}
+    return list(first.values()), [r for r in records if first[r.sent] is not r]
 
 
 def _history(attempts: Sequence[Attempt]) -> str:

@@ -5,11 +5,21 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store.desired import ACCOUNTS, BRIDGE, ROUTES, desired, paused
+from daemon.store.engine import ask, transaction
 from daemon.store.rows import COLUMNS, KEY_COLUMNS, columns, to_key, to_record
-from reconciler.model import BridgeName, Case, Connector, Observation, Slot, Survey
+from reconciler.model import (
+    BridgeName,
+    Case,
+    ClientId,
+    Connector,
+    Observation,
+    SealedKey,
+    Slot,
+    Survey,
+)
 from reconciler.ports import Clients
 
 _CHUNK = 2_000
@@ -27,14 +37,30 @@ async def survey(
     if seen is not None:
         await _upload(connection, seen)
     query = _QUERIES[clients is not None, seen is not None]
-    if len(clients or ()) == 1 and seen is None:
-        query, values["client"] = _OF_ONE, values["clients"][0]
     rows = (await connection.execute(query, values)).all()
     cases = [to_case(bridge, row) for row in rows]
     if seen is None:
         return Survey(cases)
     unrecorded = (await connection.execute(_UNRECORDED, values)).scalar_one()
     return Survey(cases, unmanaged(cases, unrecorded))
+
+
+async def survey_of(
+    engine: AsyncEngine, bridge: BridgeName, clients: frozenset[ClientId]
+) -> Survey:
+    """Return the cases of *clients*, their keys' ciphertexts included, in one round trip.
+
+    There are two more where an account is to be claimed first.
+    """
+    values = {"bridge": bridge, "clients": list(clients), "client": next(iter(clients))}
+    query = _SURVEYS_OF[len(clients) == 1]
+    rows = await ask(engine, query, values)
+    if rows[0].unclaimed:
+        async with transaction(engine) as connection:
+            await connection.execute(_CLAIM[True], values)
+        rows = await ask(engine, query, values)
+    cases = [to_case(bridge, row[1:]) for row in rows]
+    return Survey([case for case in cases if case.want or case.record])
 
 
 def unmanaged(cases: Sequence[Case], unrecorded: int) -> int:
@@ -44,13 +70,14 @@ def unmanaged(cases: Sequence[Case], unrecorded: int) -> int:
 
 
 def to_case(bridge: BridgeName, row: Sequence[Any]) -> Case:
-    desired_, recorded = row[: len(KEY_COLUMNS)], row[len(KEY_COLUMNS) : -3]
-    held, account, fingerprint = row[-3:]
+    desired_, row = row[: len(KEY_COLUMNS)], row[len(KEY_COLUMNS) :]
+    recorded, (held, account, fingerprint, *ciphertexts) = row[: len(COLUMNS)], row[len(COLUMNS) :]
     want = None if desired_[0] is None else to_key(bridge, desired_)
     record = None if recorded[0] is None else to_record(recorded)
     slot = want.slot if want else record.slot if record else Slot(bridge, "", "")
     seen = None if account is None else Connector(slot, fingerprint)
-    return Case(slot, want, record, seen, held)
+    sealed = SealedKey(want, *ciphertexts) if want and ciphertexts else None
+    return Case(slot, want, record, seen, held, sealed)
 
 
 async def _settle_accounts(connection: AsyncConnection, values: dict[str, Any]) -> None:
@@ -106,14 +133,20 @@ LEFT JOIN observed o ON o.account = coalesce(d.account, r.account)
 _UNOBSERVED = "CROSS JOIN (SELECT NULL::text AS account, NULL::text AS fingerprint) o"
 
 
-def narrowed(*, of_clients: bool, seen: bool, before: str = "", accounts: str = ACCOUNTS) -> str:
-    """Return the query for the slots that may need something; *before* are CTEs it builds on."""
+def narrowed(
+    *, of_clients: bool, seen: bool, before: str = "", accounts: str = ACCOUNTS, more: str = ""
+) -> str:
+    """Return the query for the slots that may need something.
+
+    *before* are CTEs it builds on, *more* columns to return beside those of `to_case`.
+    """
     return f"""
 WITH {before} {desired(of_clients=of_clients, accounts=accounts)}, recorded AS (
   SELECT * FROM bridgetender.connectors
   WHERE bridge = :bridge {"AND client_id = ANY(:clients)" if of_clients else ""}
 )
 SELECT {columns("d", KEY_COLUMNS)}, {columns("r", COLUMNS)}, {_PAUSED}, o.account, o.fingerprint
+  {more}
 FROM desired d
 FULL JOIN recorded r ON r.account = d.account AND r.connector = d.connector
 {_OBSERVED if seen else _UNOBSERVED}
@@ -126,11 +159,6 @@ _QUERIES = {
     for of_clients in (False, True)
     for seen in (False, True)
 }
-_OF_ONE = text(
-    narrowed(of_clients=True, seen=False).replace("= ANY(:clients)", "= CAST(:client AS uuid)")
-)
-"""As nearly every hint asks. PostgreSQL plans it once; with an array, anew each time, which takes
-longer than running it."""
 UNRECORDED = """
 SELECT count(*) FROM observed o WHERE NOT EXISTS (
   SELECT FROM bridgetender.connectors r
@@ -162,6 +190,16 @@ _CLAIM = {
     )
     for narrow in (False, True)
 }
+_CIPHERTEXTS = ", d.api_key, d.api_secret, d.passphrase"
+_OF_SOME = f"""
+SELECT EXISTS ({unclaimed(of_clients=True)}) AS unclaimed, n.*
+FROM (SELECT) one LEFT JOIN ({narrowed(of_clients=True, seen=False, more=_CIPHERTEXTS)}) n ON true
+"""
+"""One row that names no slot if nothing may be needed."""
+_OF_ONE = _OF_SOME.replace("= ANY(:clients)", "= CAST(:client AS uuid)")
+"""As nearly every hint asks. PostgreSQL plans it once; with an array, anew each time, which takes
+longer than running it."""
+_SURVEYS_OF = {one: text(query) for one, query in ((True, _OF_ONE), (False, _OF_SOME))}
 LEFT = f"""
 WITH {desired(of_clients=False)}
 SELECT o.account FROM bridgetender.accounts o

@@ -481,8 +481,8 @@ async def test_a_survey_leaves_out_no_slot_that_needs_a_step(
             if decide(current, record, sight, NOW, held=paused) is not None:
                 expected = Case(want.slot, current, record, connector, held=paused)
                 for clients in ((), (want.client_id,)):
-                    found = await cases(store, observation, *clients)
-                    assert found.get(want.slot) == expected
+                    found = (await cases(store, observation, *clients))[want.slot]
+                    assert replace(found, sealed=None) == expected
 
 
 def recorded(want: StoredKey) -> Iterator[Record]:
@@ -492,6 +492,24 @@ def recorded(want: StoredKey) -> Iterator[Record]:
                 yield record_of(
                     want, phase, reason=reason, fingerprint="ours", sent="ours", adopted=adopted
                 )
+
+
+async def test_a_survey_of_few_clients_brings_their_keys_as_they_are(store: Store) -> None:
+    client = await store.world.add_client("Acme")
+    key = await store.world.add_key(client, "binance", api_key="hunter2")
+    where = slot("client_acme")
+
+    for _ in range(2):
+        case = (await cases(store, None, client))[where]
+        assert case.sealed is not None
+        assert case.sealed == (await store.keys.read([(where, client)]))[where]
+        assert case.sealed.key == case.want
+        assert "hunter2" not in repr(case)
+        await store.world.rotate_key(key, "hunter2 as well")
+
+    assert (await cases(store))[where].sealed is None
+    await store.world.set_key_active(key, active=False)
+    assert await cases(store, None, client) == {}
 
 
 async def test_a_survey_of_some_clients_speaks_of_no_others(store: Store) -> None:
@@ -786,6 +804,26 @@ async def test_within_one_batch_the_first_client_has_the_credentials(store: Stor
     assert set(taken) == {theirs.slot}
     assert await store.record(want.slot) is not None
     assert await store.record(theirs.slot) is None
+
+
+async def test_within_one_batch_who_may_not_have_the_credentials_takes_them_from_nobody(
+    store: Store,
+) -> None:
+    _, want = await acme(store)
+    other = await store.world.add_client("Blue Sky")
+    await store.world.add_key(other, "binance")
+    await store.world.add_key(other, "kraken")
+    theirs = await wanted(store, slot("client_blue_sky"))
+    more = await wanted(store, slot("client_blue_sky", "kraken"))
+    lease = await leased(store)
+    await store.ledger.intend(lease, [record_of(theirs, Phase.INITIALIZING, sent="f1")])
+
+    taken = await store.ledger.intend(
+        lease, [record_of(key, Phase.INITIALIZING, sent="f1") for key in (want, more)]
+    )
+
+    assert set(taken) == {want.slot}
+    assert await store.record(more.slot) is not None
 
 
 async def test_a_client_may_use_the_same_credentials_twice_and_send_them_again(

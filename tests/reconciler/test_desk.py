@@ -59,7 +59,7 @@ async def test_a_pass_writes_no_record_that_was_attempted_since_it_began() -> No
 async def test_a_pass_writes_no_record_that_another_wrote_since_it_began() -> None:
     one = await desk()
     with one.passing() as first, one.passing() as second:
-        one.hand([record()], second)
+        one.hand([record()], {}, second)
 
         assert one.free([record()], second) == [record()]
         assert one.free([record()], first) == []

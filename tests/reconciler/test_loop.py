@@ -1,6 +1,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import NoReturn
 
 import anyio
 import pytest
@@ -785,6 +786,22 @@ async def test_a_new_key_whose_intent_could_not_be_written_is_planned_again(
         house.loop.look(frozenset(house.world.clients))
         await house.at_rest(within=5)
     assert failed
+
+
+async def test_a_hinted_key_is_sent_as_the_look_at_it_found_it_and_not_read_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+
+    async def refuse(_: object) -> NoReturn:
+        raise StoreError("the reader is away")
+
+    monkeypatch.setattr(house.store.keys, "read", refuse)
+    async with house.running():
+        await anyio.sleep(5)
+        await acme(house)
+        house.loop.look(frozenset(house.world.clients))
+        await house.at_rest(within=1)
 
 
 async def test_one_slots_surprise_stops_no_other() -> None:

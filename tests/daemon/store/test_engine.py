@@ -1,10 +1,10 @@
 import anyio
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import TextClause, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.embedded.postgres import Server
-from daemon.store.engine import make_engine, require_writable, transaction
+from daemon.store.engine import ask, make_engine, require_writable, transaction
 from reconciler.verdicts import StoreError
 from tests.bouncer import bouncing
 
@@ -55,23 +55,49 @@ async def test_many_transactions_at_once_go_through_a_pooler(
     async with bouncing(postgres, database) as url:
         engine = make_engine(url)
 
-        async def ask(number: int) -> None:
+        async def work(number: int) -> None:
             for _ in range(20):
                 assert await double(engine, number) == 2 * number
+                assert await ask(engine, times(number), {"n": 3}) == [(3 * number,)]
 
         async with anyio.create_task_group() as tasks:
             for number in range(8):
-                tasks.start_soon(ask, number)
+                tasks.start_soon(work, number)
         async with transaction(engine) as connection:
             kept = await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))
             assert kept.scalar_one() == 0
         await engine.dispose()
 
 
+def times(number: int) -> TextClause:
+    """Return a statement that is unlike all others'."""
+    return text(f"SELECT {number} * CAST(:n AS int)")
+
+
+_DOUBLE = text("SELECT 2 * CAST(:n AS int)")
+
+
 async def double(engine: AsyncEngine, number: int) -> int:
     async with transaction(engine) as connection:
-        rows = await connection.execute(text("SELECT 2 * CAST(:n AS int)"), {"n": number})
-        return int(rows.scalar_one())
+        return int((await connection.execute(_DOUBLE, {"n": number})).scalar_one())
+
+
+async def test_what_one_statement_writes_stays_and_what_a_failed_transaction_writes_does_not(
+    engine: AsyncEngine,
+) -> None:
+    await ask(engine, _INSERT, {"name": "stays"})
+    with pytest.raises(StoreError):
+        await write_and_fail(engine)
+    assert await ask(engine, text("SELECT name FROM public.clients"), {}) == [("stays",)]
+
+
+async def write_and_fail(engine: AsyncEngine) -> None:
+    async with transaction(engine) as connection:
+        await connection.execute(_INSERT, {"name": "goes"})
+        raise StoreError("and what went before it")
+
+
+_INSERT = text("INSERT INTO public.clients (name) VALUES (:name) RETURNING id")
 
 
 async def test_without_a_pooler_statements_are_kept(engine: AsyncEngine) -> None:
