@@ -36,6 +36,7 @@ class Vitals:
     keyring: str | None = "not asked yet"
     routes: str | None = None
     """Why our rules for which key goes where cannot be in force."""
+    routes_differ: bool = False
 
     def of(self, bridge: str) -> BridgeVitals:
         return self.bridges.setdefault(bridge, BridgeVitals())

@@ -134,10 +134,10 @@ async def _looked(said: Settings) -> list[Check]:
         found = " ".join(str(error).splitlines())
         return [Check("database", ok=False, found=found, code=Code.DATABASE), *bridges]
     async with opened(wanted.database_url) as engine:
-        return [each async for each in _database(engine, wanted.keyring)] + bridges
+        return [each async for each in _database(engine, wanted.keyring, said)] + bridges
 
 
-async def _database(engine: AsyncEngine, keyring: Keyring) -> AsyncIterator[Check]:
+async def _database(engine: AsyncEngine, keyring: Keyring, said: Settings) -> AsyncIterator[Check]:
     """Yield what is found, up to the first trouble."""
     try:
         version = await schema.version(engine)
@@ -151,6 +151,7 @@ async def _database(engine: AsyncEngine, keyring: Keyring) -> AsyncIterator[Chec
     yield Check("schema", ok=current, found=found, code=Code.DATABASE)
     if current:
         yield await _keyring(engine, keyring)
+        yield await _rules(engine, said)
 
 
 async def _keyring(engine: AsyncEngine, keyring: Keyring) -> Check:
@@ -160,6 +161,16 @@ async def _keyring(engine: AsyncEngine, keyring: Keyring) -> Check:
         found = "ENCRYPTION_KEY is not the one that this database was set up with: add that one"
         return Check("keyring", ok=False, found=found, code=Code.USAGE)
     return Check("keyring", ok=True, found="it reads this database", code=Code.USAGE)
+
+
+async def _rules(engine: AsyncEngine, said: Settings) -> Check:
+    """Say whether the rules of these settings for which key goes where are in force."""
+    force = await routes.routes_in_force(engine)
+    if force and force != set(said.routes.rows()):
+        found = "others are in force: send SIGHUP to a daemon with these settings, or use its own"
+        return Check("rules", ok=False, found=found, code=Code.USAGE)
+    found = "these are in force" if force else "none are in force before a daemon first runs"
+    return Check("rules", ok=True, found=found, code=Code.USAGE)
 
 
 async def _bridge(wanted: ForBridge, name: BridgeName) -> Check:

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from daemon import supervise
+from daemon import rounds, supervise
 from daemon.embedded.children import clean_environment
 from daemon.embedded.postgres import Server
 from daemon.settings import BridgeSettings, Settings
@@ -34,7 +34,7 @@ NOBODY = "unix:/nonexistent/bridge.sock"
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervise, "LOOK_AT_DATABASE", 0.02)
+    monkeypatch.setattr(rounds, "LOOK_AT_DATABASE", 0.02)
 
 
 def settings_for(url: str, keyring: Keyring | None = None) -> Settings:

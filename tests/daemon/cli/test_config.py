@@ -118,6 +118,14 @@ async def test_the_state_directory_of_the_file_is_where_commands_look_too(
     assert f"the embedded database in {state} does not run" in result.stderr
 
 
+@pytest.mark.usefixtures("bridge")
+async def test_rules_that_are_not_those_in_force_are_told(cli: Any, engine: AsyncEngine) -> None:
+    await write_routes(engine, Routes(MAIN, {}, {"okx": BridgeName("second")}))
+    result = await cli("config", "check")
+    assert result.exit_code == Code.USAGE
+    assert "First trouble: rules: others are in force" in result.stdout
+
+
 async def test_a_bridge_that_is_gone_for_good_can_be_forgotten(
     cli: Any, engine: AsyncEngine
 ) -> None:
