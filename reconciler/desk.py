@@ -33,19 +33,25 @@ class Ports:
     rules: Rules
 
 
+_MOMENT = 1.0
+"""Seconds for which a key that was read is taken to be what its row holds."""
+
+
 @dataclass(slots=True, eq=False)
 class Pass:
     """One that is under way, and the slots that *moved* since it began."""
 
     moved: set[Slot] = field(default_factory=set)
+    began: float = field(default_factory=anyio.current_time)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A record whose time has come, with its key where that was just read."""
+    """A record whose time has come, with its key where a pass that *began* just now has read it."""
 
     record: Record
     sealed: SealedKey | None = None
+    began: float = 0.0
 
 
 @dataclass(slots=True)
@@ -125,16 +131,18 @@ class Desk:
         for record in records:
             self._move(record.slot, by)
             if self._is_fresh(record, now) and len(self.fresh) < self.room():
-                self.fresh[record.slot] = Due(record, sealed.get(record.slot))
+                self.fresh[record.slot] = Due(record, sealed.get(record.slot), by.began)
             else:
                 self.fresh.pop(record.slot, None)
                 rest.append(record)
         return rest
 
     def take_fresh(self) -> list[Due]:
+        """Return what was handed; a key that was read a while ago is to be read again."""
+        just_now = anyio.current_time() - _MOMENT
         handed = list(self.fresh.values())
         self.fresh.clear()
-        return handed
+        return [due if due.began >= just_now else Due(due.record) for due in handed]
 
     @staticmethod
     def _is_fresh(record: Record, now: Instant) -> bool:

@@ -5,7 +5,7 @@ import pytest
 
 from reconciler.desk import Desk
 from reconciler.lookout import Lookout
-from reconciler.model import ClientId, Lease, Slot
+from reconciler.model import ClientId, Lease, Phase, SealedKey, Slot, Urgency
 from reconciler.pacing import Breaker
 from reconciler.ports import Clients
 from tests.fakes import BRIDGE
@@ -14,6 +14,7 @@ from tests.reconciler.house import House
 
 pytestmark = pytest.mark.anyio
 ACME, BLUE = frozenset({KEY.client_id}), frozenset({ClientId(UUID(int=9))})
+SEALED = SealedKey(KEY, "sealed", "sealed")
 OTHER = Slot(BRIDGE, "client_blue", "kraken")
 
 
@@ -64,6 +65,21 @@ async def test_a_pass_writes_no_record_that_another_wrote_since_it_began() -> No
         assert one.free([record()], second) == [record()]
         assert one.free([record()], first) == []
     assert await hinted(one) == ACME
+
+
+@pytest.mark.parametrize(("waited", "kept"), [(0.1, SEALED), (2.0, None)])
+async def test_a_key_that_waited_for_the_worker_is_to_be_read_again(
+    waited: float, kept: SealedKey | None
+) -> None:
+    one = await desk()
+    one.room = lambda: 1
+    due = record(Phase.PENDING, urgency=Urgency.NOW, due_at=one.ports.clock.now())
+    with one.passing() as under_way:
+        assert one.hand([due], {SLOT: SEALED}, under_way) == []
+
+    await anyio.sleep(waited)
+
+    assert [(each.record, each.sealed) for each in one.take_fresh()] == [(due, kept)]
 
 
 async def test_a_pass_may_write_what_was_only_put_off() -> None:
