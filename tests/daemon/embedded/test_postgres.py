@@ -26,6 +26,7 @@ from daemon.embedded.cluster import require_cluster
 from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.postgres import Server, embedded_postgres, running_postgres
 from daemon.embedded.users import server_user
+from tests.conftest import debians_postgres
 
 pytestmark = pytest.mark.anyio
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -335,13 +336,13 @@ async def test_a_log_that_grew_large_starts_anew(
     assert (state / "server.log.1").read_text() == "from long ago\n"
 
 
-@pytest.mark.skipif(not Path("/usr/lib/postgresql/15/bin").exists(), reason="needs PostgreSQL 15")
 async def test_an_older_system_server_serves_too(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(SETTING, "/usr/lib/postgresql/15/bin")
+    programs = debians_postgres()
+    monkeypatch.setenv(SETTING, str(programs))
     async with embedded_postgres(home / "state") as server:
-        assert server.binaries.major == 15
+        assert server.binaries.major == int(programs.parent.name)
         assert await run(server, "SELECT pg_encoding_to_char(6)") == "UTF8"
 
 

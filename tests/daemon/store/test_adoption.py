@@ -169,7 +169,7 @@ async def test_where_nothing_was_found_the_script_makes_what_migrate_makes(
 
 
 async def psql(postgres: Server, engine: AsyncEngine, script: str) -> None:
-    program = installed("psql", package="postgresql-client")
+    program = installed("psql", package="postgresql")
     ran = await anyio.run_process(
         [program, "-qX", "-v", "ON_ERROR_STOP=1", postgres.dsn(str(engine.url.database))],
         input=script.encode(),
