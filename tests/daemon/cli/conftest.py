@@ -1,6 +1,7 @@
 """The command, run as a person would on a real database; what it prints is searched for secrets."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -77,6 +78,9 @@ def cli(environment: dict[str, str | None], printed: list[str]) -> Cli:
                 app, args, input=input, env=environment | more, catch_exceptions=False
             )
 
+        # A real bridge is another process; here its log would be mixed into what is printed.
+        quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
+        structlog.configure(wrapper_class=quiet)
         result = await to_thread.run_sync(invoke)
         structlog.reset_defaults()
         printed.append(result.output)
