@@ -93,7 +93,7 @@ async def test_the_demo_ends_with_exactly_what_was_expected_and_leaves_nothing(
 
 
 @linux
-@pytest.mark.parametrize("words", ["Starting PostgreSQL", "initializing"])
+@pytest.mark.parametrize("words", ["Starting PostgreSQL", ": live"])
 async def test_a_demo_that_is_interrupted_leaves_no_process_and_no_file(
     state_dir: Path, words: str
 ) -> None:
@@ -110,7 +110,7 @@ async def test_a_demo_that_is_interrupted_leaves_no_process_and_no_file(
 @linux
 async def test_a_demo_that_is_killed_takes_every_process_with_it(state_dir: Path) -> None:
     async with demo(state_dir) as process:
-        await until_said(process, "initializing")
+        await until_said(process, ": live")
         started = descendants(process.pid)
         assert len(started) >= 8  # four programs, each below its guard
         os.kill(process.pid, signal.SIGKILL)
