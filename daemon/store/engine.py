@@ -81,6 +81,15 @@ def _beware_of_poolers(connection: Any, record: ConnectionPoolEntry) -> None:
     record.info[_POOLED] = pid != connection.driver_connection.get_server_pid()
     if not record.info[_POOLED]:
         _set(connection, *kept)
+        _plan_once(connection)
+
+
+def _plan_once(connection: Any) -> None:
+    """Let statements be planned once: anew for each array takes longer than running them."""
+    cursor = connection.cursor()
+    cursor.execute("SET plan_cache_mode = force_generic_plan")
+    cursor.close()
+    connection.commit()
 
 
 def _set(connection: Any, *values: object) -> None:
