@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from daemon import values
+from daemon.bridges.access import Access
 from daemon.bridges.address import BadBridgeUrl, address
 from daemon.sources import CONFIG, Found, Source, Sources
 from daemon.values import Reader, of_text
@@ -36,13 +37,7 @@ class BridgeSettings:
 
     name: BridgeName
     url: str = OURS
-    token: Secret | None = None
-    user: str | None = None
-    password: Secret | None = None
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    proxy: Secret | None = None
+    access: Access = field(default_factory=Access)
     plain_http: bool = False
     concurrency: int | None = None
     default: bool = False
@@ -222,7 +217,8 @@ def _bridge(name: str, source: Source, mistakes: list[str]) -> BridgeSettings:
         f"{place}: there is no such setting{_near(place, [*_BRIDGE_SETTINGS])}"
         for place in source.unknown([*_BRIDGE_SETTINGS])
     ]
-    bridge = BridgeSettings(BridgeName(name), **taken)
+    access = Access(**{each: taken.pop(each) for each in _ACCESS & taken.keys()})
+    bridge = BridgeSettings(BridgeName(name), access=access, **taken)
     mistakes += [f"{source.place(name)}: {why}" for name, why in _wrong(bridge)]
     return bridge
 
@@ -236,11 +232,12 @@ def _wrong(bridge: BridgeSettings) -> Iterator[tuple[str, str]]:
         yield "url", str(error)
     if not bridge.name.replace("-", "").replace("_", "").isalnum() or len(bridge.name) > 63:
         yield "url", "a bridge's name has letters, digits, - and _ only, at most 63 of them"
-    if bridge.token and (bridge.user or bridge.password):
+    access = bridge.access
+    if access.token and (access.user or access.password):
         yield "token", "say either a token or user and password"
-    if (bridge.user is None) != (bridge.password is None):
+    if (access.user is None) != (access.password is None):
         yield "user", "user and password are set together"
-    if bridge.key_file and not bridge.cert_file:
+    if access.key_file and not access.cert_file:
         yield "cert_file", "is missing beside key_file"
 
 
@@ -340,4 +337,5 @@ _BRIDGE_SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "clients": _Setting("clients", values.texts),
     }
 )
+_ACCESS = {each.name for each in fields(Access)}
 _KNOWN = [each.name for each in (*_SETTINGS.values(), *_RULES.values())]

@@ -6,14 +6,14 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
-from daemon.bridges.access import Access
 from daemon.bridges.address import BadBridgeUrl
+from daemon.bridges.tls import tls_context
 from daemon.bridges.trading import TradingBridge, open_bridge
 from daemon.clock import SystemClock
 from daemon.metrics import Metrics
@@ -118,15 +118,11 @@ async def open_the_bridge(wanted: BridgeSettings, clock: Clock) -> AsyncIterator
         wanted.name,
         wanted.url,
         clock,
-        access=access_of(wanted),
+        access=wanted.access,
         plain_http=wanted.plain_http,
     )
     async with opened as bridge:
         yield bridge
-
-
-def access_of(wanted: BridgeSettings) -> Access:
-    return Access(**{each.name: getattr(wanted, each.name) for each in fields(Access)})
 
 
 def check_bridges(settings: Settings) -> None:
@@ -134,7 +130,7 @@ def check_bridges(settings: Settings) -> None:
     mistakes = []
     for bridge in settings.bridges:
         try:
-            access_of(bridge).context()
+            tls_context(bridge.access)
         except BadBridgeUrl as error:
             mistakes.append(f"bridge {bridge.name!r}: {error}")
     if mistakes:

@@ -14,6 +14,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from daemon.bridges.access import Access
 from daemon.bridges.address import Address, address
+from daemon.bridges.tls import tls_context
 from daemon.bridges.translate import Answer, Wording, translated
 from reconciler.fence import pass_fence
 from reconciler.verdicts import Unclear
@@ -167,7 +168,7 @@ async def open_line(
 
 
 def _transport(where: Address, access: Access, connections: int) -> AiohttpTransport:
-    tls = access.context()
+    tls = tls_context(access)
     proxy = httpx.Proxy(access.proxy.reveal()) if access.proxy else None
 
     def session() -> aiohttp.ClientSession:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from daemon.bridges.access import Access
 from daemon.settings import EMBEDDED, OURS, BadSettings, BridgeSettings, Settings, read, unknown
 from daemon.vault import new_key
 from reconciler.model import BridgeName, ClientId, Secret
@@ -106,7 +107,8 @@ def test_every_setting_is_read_from_its_place() -> None:
         BRIDGETENDER_STATE_DIR="/srv/state",
     )
     (bridge,) = settings.bridges
-    assert (bridge.token, bridge.ca_file, bridge.plain_http) == (Secret("t"), Path("/ca.pem"), True)
+    assert bridge.access == Access(Secret("t"), ca_file=Path("/ca.pem"))
+    assert bridge.plain_http
     assert (settings.health_host, settings.health_port) == ("0.0.0.0", 0)
     assert (settings.log_json, settings.log_level) == (False, "DEBUG")
     assert (settings.history_days, settings.state_dir) == (90, Path("/srv/state"))
@@ -180,8 +182,8 @@ def test_a_credential_of_systemd_is_a_setting(tmp_path: Path) -> None:
     settings = read(environment | {"CREDENTIALS_DIRECTORY": str(tmp_path)}, Settings)
     (bridge,) = settings.bridges
     assert settings.keyring is not None
-    assert bridge.token == Secret("t")
-    assert bridge.key_file == tmp_path / "bridge-main-key_file"
+    assert bridge.access.token == Secret("t")
+    assert bridge.access.key_file == tmp_path / "bridge-main-key_file"
 
 
 def test_a_toml_file_says_the_same_and_the_environment_outweighs_it(tmp_path: Path) -> None:
@@ -191,8 +193,8 @@ def test_a_toml_file_says_the_same_and_the_environment_outweighs_it(tmp_path: Pa
     settings = read(environment | {"BRIDGETENDER_HEALTH_PORT": "4321"}, Settings)
     one, two = settings.bridges
     assert (settings.health_port, settings.log_json) == (4321, False)
-    assert (one.url, one.token) == ("https://one.example", Secret("token-of-one"))
-    assert (two.user, two.password) == ("me", Secret("hunter2"))
+    assert (one.url, one.access.token) == ("https://one.example", Secret("token-of-one"))
+    assert (two.access.user, two.access.password) == ("me", Secret("hunter2"))
     assert (settings.rules_of(one).concurrency, settings.rules_of(two).concurrency) == (32, 4)
 
 
@@ -328,7 +330,8 @@ def test_every_field_can_be_set() -> None:
     known |= {"log_json": "BRIDGETENDER_LOG_FORMAT", "poll": "BRIDGETENDER_POLL_SECONDS"}
     wanted = {field.name for field in fields(Settings)} - {"bridges", "rules"}
     assert {known.get(name, f"BRIDGETENDER_{name.upper()}") for name in wanted} <= asked
-    of_bridge = {field.name for field in fields(BridgeSettings)} - {"name"}
+    of_bridge = {field.name for kind in (BridgeSettings, Access) for field in fields(kind)}
+    of_bridge -= {"name", "access"}
     paths = {name.removesuffix("_file") for name in of_bridge}
     assert {f"TRADING_BRIDGE_{name.upper()}" for name in paths} <= asked
 

@@ -9,6 +9,7 @@ import pytest
 
 from daemon.bridges.access import Access
 from daemon.bridges.address import BadBridgeUrl
+from daemon.bridges.tls import tls_context
 from daemon.bridges.trading import open_bridge
 from reconciler.model import Secret
 from reconciler.verdicts import Unavailable, Unclear
@@ -110,7 +111,7 @@ def test_files_that_will_not_do_are_named_with_what_is_wrong(
     ]
     for access, complaint in cases:
         with pytest.raises(BadBridgeUrl, match=complaint) as caught:
-            access.context()
+            tls_context(access)
         assert "hunter2" not in str(caught.value)
 
 
