@@ -18,7 +18,7 @@ _PORT = 6432
 """Only names the socket."""
 _CONFIGURATION = """
 [databases]
-* = host={server} user={role} pool_size=4
+* = host={server} user={role} pool_size={servers}
 [pgbouncer]
 pool_mode = transaction
 listen_addr =
@@ -30,13 +30,15 @@ auth_type = any
 
 
 @asynccontextmanager
-async def bouncing(server: Server, database: str) -> AsyncIterator[str]:
-    """Yield the URL of *database* through a bouncer."""
+async def bouncing(server: Server, database: str, servers: int = 4) -> AsyncIterator[str]:
+    """Yield the URL of *database* through a bouncer that shares out so many server processes."""
     program, user = installed("pgbouncer", package="pgbouncer"), server_user()
     place = Path(tempfile.mkdtemp(prefix="bridgetender-bouncer-", dir=fast_place()))
     configuration, socket = place / "pgbouncer.ini", place / f".s.PGSQL.{_PORT}"
     configuration.write_text(
-        _CONFIGURATION.format(server=server.socket, role=ROLE, port=_PORT, place=place)
+        _CONFIGURATION.format(
+            server=server.socket, role=ROLE, port=_PORT, place=place, servers=servers
+        )
     )
     if user:
         shutil.chown(place, user.uid)

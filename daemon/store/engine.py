@@ -10,7 +10,6 @@ import asyncpg
 from sqlalchemy import URL, Connection, Row, TextClause, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from reconciler.verdicts import StoreError
 
@@ -56,7 +55,7 @@ def make_engine(
         connect_args={
             "timeout": 5,
             "command_timeout": patience,
-            "statement_cache_size": 0,  # SQLAlchemy has its own
+            "statement_cache_size": 0,  # SQLAlchemy has its own; see _beware_of_poolers
             "prepared_statement_name_func": lambda: f"bridgetender_{next(_numbers)}",
             "server_settings": {"application_name": "bridgetender"},
         },
@@ -66,10 +65,11 @@ def make_engine(
     return engine
 
 
-def _beware_of_poolers(connection: Any, record: ConnectionPoolEntry) -> None:
+def _beware_of_poolers(connection: Any, _record: object) -> None:
     """Keep no prepared statements where another server process may run the next transaction.
 
-    A pooler such as PgBouncer makes up the process id that a client is told at login.
+    A pooler such as PgBouncer makes up the process id that a client is told at login. asyncpg,
+    without a cache, prepares a nameless statement in the very message that runs it.
     """
     kept = [getattr(connection, name) for name in _OF_STATEMENTS]
     _set(connection, None, str)  # no cache; prepared without a name
@@ -78,8 +78,7 @@ def _beware_of_poolers(connection: Any, record: ConnectionPoolEntry) -> None:
     (pid,) = cursor.fetchone()
     cursor.close()
     connection.rollback()
-    record.info[_POOLED] = pid != connection.driver_connection.get_server_pid()
-    if not record.info[_POOLED]:
+    if pid == connection.driver_connection.get_server_pid():
         _set(connection, *kept)
         _plan_once(connection)
 
@@ -99,7 +98,6 @@ def _set(connection: Any, *values: object) -> None:
 
 _OF_STATEMENTS = ("_prepared_statement_cache", "_prepared_statement_name_func")
 """SQLAlchemy takes both for all connections of an engine only; a test holds them in place."""
-_POOLED = "behind a pooler"
 
 
 def _require_open(connection: Any, _record: object, _proxy: object) -> None:
@@ -151,8 +149,7 @@ async def ask(
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """Run one statement, a transaction of its own; return its rows. Raises StoreError.
 
-    BEGIN and COMMIT, a round trip each, are needed behind a pooler only: there the statement is
-    prepared and run by the same server process because of them.
+    BEGIN and COMMIT would be a round trip each.
     """
     async with _connected(engine) as connection:
         return await connection.run_sync(_alone, query, values)
@@ -161,8 +158,7 @@ async def ask(
 def _alone(
     connection: Connection, query: TextClause, values: Mapping[str, Any]
 ) -> Sequence[Row[*tuple[Any, ...]]]:
-    if not connection.info[_POOLED]:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
+    connection.execution_options(isolation_level="AUTOCOMMIT")
     with connection.begin():
         return connection.execute(query, values).all()
 

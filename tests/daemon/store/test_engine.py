@@ -47,12 +47,13 @@ async def test_a_database_that_is_away_is_one_line_without_its_password() -> Non
     await engine.dispose()
 
 
+@pytest.mark.parametrize("servers", [1, 4])
 async def test_many_transactions_at_once_go_through_a_pooler(
-    postgres: Server, database_url: str
+    postgres: Server, database_url: str, servers: int
 ) -> None:
-    """Each of them may run on another server process, which knows no statement of the last."""
+    """Of several server processes none knows another's statements; one alone is everybody's."""
     database = str(make_url(database_url).database)
-    async with bouncing(postgres, database) as url:
+    async with bouncing(postgres, database, servers) as url:
         engine = make_engine(url)
 
         async def work(number: int) -> None:
