@@ -65,6 +65,8 @@ class Standing:
 
     def summary(self) -> str:
         code, count = self.code(), len(self.active)
+        if not (count or self.leftovers):
+            return "No key is active, so there is nothing to do."
         if code is Code.OK:
             return f"All is well: {count} of {count} active keys are live."
         start = "Not settled yet" if code is Code.UNSETTLED else "Settled, but not all is live"

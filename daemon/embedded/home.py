@@ -41,6 +41,11 @@ def keyring_file(state: Path) -> Path:
     return state / "encryption-key"
 
 
+def bridge_log(state: Path) -> Path:
+    """Return where our own bridge's output goes; it is there once the bridge was ever started."""
+    return state / "bridge.log"
+
+
 def require_keyring(state: Path) -> Path:
     """Return the keyring file, made if there was never one; call it before the database is made.
 

@@ -12,6 +12,7 @@ import structlog
 
 from daemon.embedded.children import Child, clean_environment, keep_short
 from daemon.embedded.errors import EmbeddedError
+from daemon.embedded.home import bridge_log
 from daemon.embedded.locks import owned
 from daemon.embedded.sockets import short_path
 from reconciler.backoff import Backoff
@@ -31,9 +32,9 @@ async def own_bridge(directory: Path) -> AsyncIterator[None]:
     whoever asks it must be ready for that at any time.
     """
     with owned(directory), short_path(directory / "bridge.sock") as socket:
-        running = _start(socket, directory / "bridge.log")
+        running = _start(socket, bridge_log(directory))
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_keep, running, socket, directory / "bridge.log")
+            tasks.start_soon(_keep, running, socket, bridge_log(directory))
             try:
                 yield
             finally:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.embedded.errors import EmbeddedError
-from daemon.embedded.home import keyring_file, postgres_directory, state_directory
+from daemon.embedded.home import bridge_log, keyring_file, postgres_directory, state_directory
 from daemon.embedded.postgres import listening
 from daemon.embedded.sockets import near
 from daemon.settings import is_set, read
@@ -47,3 +47,8 @@ class _OfState:
 def own_bridge_url(state: Path) -> str:
     """Return the address of the bridge that a daemon with this state directory starts."""
     return f"unix:{near(state / 'bridge.sock')}"
+
+
+def was_started(state: Path) -> bool:
+    """Tell whether a daemon with this state directory ever started a bridge of its own."""
+    return bridge_log(state).exists()

@@ -139,10 +139,16 @@ async def test_a_bridge_that_is_gone_for_good_can_be_forgotten(
     assert "Forgot the bridge 'second' and 0 connector(s)" in forgotten.stdout
 
 
-async def test_before_the_first_run_an_embedded_database_is_no_trouble(
+async def test_before_the_first_run_a_database_and_a_bridge_of_our_own_are_no_trouble(
     cli: Any, tmp_path: Path
 ) -> None:
     bare = dict.fromkeys(("DATABASE_URL", "ENCRYPTION_KEY", "TRADING_BRIDGE_URL"))
-    result = await cli("config", "check", **bare, BRIDGETENDER_STATE_DIR=str(tmp_path / "state"))
+    bare["BRIDGETENDER_STATE_DIR"] = str(tmp_path)
+    result = await cli("config", "check", **bare)
     assert "made when 'bridgetender run' first runs" in result.stdout
-    assert result.exit_code == Code.BRIDGE  # our own bridge starts with the daemon
+    assert "started when 'bridgetender run' first runs" in result.stdout
+    assert result.exit_code == Code.OK
+    (tmp_path / "bridge.log").touch()
+    result = await cli("config", "check", **bare)
+    assert "it is our own, and runs while 'bridgetender run' does" in result.stdout
+    assert result.exit_code == Code.BRIDGE

@@ -12,10 +12,10 @@ from reconciler.model import ClientId, KeyId, Phase, Reason, Verified
 pytestmark = pytest.mark.anyio
 
 
-async def test_nothing_stored_is_well(cli: Any) -> None:
+async def test_nothing_stored_is_well_and_promises_nothing(cli: Any) -> None:
     result = await cli("status")
     assert result.exit_code == Code.OK
-    assert result.stdout.startswith("All is well: 0 of 0 active keys are live.\n")
+    assert result.stdout.startswith("No key is active, so there is nothing to do.\n")
     assert "no daemon has looked at it yet" in result.stdout
 
 
