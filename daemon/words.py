@@ -84,6 +84,8 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def sentence(reason: str, message: str = "") -> str:
     """Return *reason* in words, and what was said about it."""
     words = _SENTENCES.get(reason, reason)
+    if message and reason in (Reason.APPLIED, Reason.ADOPTED):
+        words += ", but the last proof failed"
     return f"{words}: {message}" if message else words
 
 

@@ -40,3 +40,11 @@ def test_times_are_said_from_now(seconds: float, words: str) -> None:
 
 def test_no_time_is_no_words() -> None:
     assert relative(None, NOW) == ""
+
+
+def test_what_is_said_of_a_live_connector_is_why_it_is_not_proven() -> None:
+    assert sentence(Reason.APPLIED) == "the bridge has these credentials"
+    assert sentence(Reason.APPLIED, "HTTP 503: okx could not be asked") == (
+        "the bridge has these credentials, but the last proof failed:"
+        " HTTP 503: okx could not be asked"
+    )
