@@ -6,8 +6,8 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -36,6 +36,18 @@ async def connected(kept: Kept) -> asyncpg.Connection:
             with suppress(OSError, asyncpg.PostgresError):
                 return await asyncpg.connect(kept.dsn())
             await anyio.sleep(0.01)
+
+
+@asynccontextmanager
+async def filled(state: Path, disk: Path) -> AsyncIterator[tuple[Kept, int]]:
+    """Yield a server on a disk that is full now, and how many rows were committed until then."""
+    subprocess.run(["cp", "-a", state, disk / "state"], check=True)
+    async with kept_postgres(disk / "state") as kept:
+        connection = await connected(kept)
+        await connection.execute("CREATE TABLE t (x int, filling bytea)")
+        await connection.close()
+        fill(disk, leave=1_000_000)
+        yield kept, await write_until_it_fails(kept)
 
 
 async def write_until_it_fails(kept: Kept) -> int:
@@ -84,13 +96,7 @@ async def test_a_start_without_room_is_said_and_loses_nothing(state: Path, disk:
 async def test_a_disk_that_fills_up_under_a_server_loses_no_committed_row(
     state: Path, disk: Path
 ) -> None:
-    subprocess.run(["cp", "-a", state, disk / "state"], check=True)
-    async with kept_postgres(disk / "state") as kept:
-        connection = await connected(kept)
-        await connection.execute("CREATE TABLE t (x int, filling bytea)")
-        await connection.close()
-        fill(disk, leave=1_000_000)
-        committed = await write_until_it_fails(kept)
+    async with filled(state, disk) as (kept, committed):
         await end_and_find_no_room(kept, disk)
         (disk / "ballast").unlink()
         connection = await connected(kept)
@@ -113,13 +119,7 @@ async def end_and_find_no_room(kept: Kept, disk: Path) -> None:
 async def test_a_server_killed_on_a_full_disk_still_has_every_committed_row(
     state: Path, disk: Path
 ) -> None:
-    subprocess.run(["cp", "-a", state, disk / "state"], check=True)
-    async with kept_postgres(disk / "state") as kept:
-        connection = await connected(kept)
-        await connection.execute("CREATE TABLE t (x int, filling bytea)")
-        await connection.close()
-        fill(disk, leave=1_000_000)
-        committed = await write_until_it_fails(kept)
+    async with filled(state, disk) as (kept, committed):
         kept.server.kill()
         await kept.server.wait()
         (disk / "ballast").unlink()
