@@ -34,8 +34,7 @@ async def write_routes(engine: AsyncEngine, wanted: Routes, *, over: bool = True
 
     All replicas and commands read them from here, so that no two ever see one key on two bridges.
     Unless *over*, no bridge that a replica holds just now is taken out of force: whoever does not
-    know of it has other settings, and its connectors would be removed. Raises
-    RoutesInForce.
+    know of it has other settings, and its connectors would be removed. Raises RoutesInForce.
     """
     rows = set(wanted.rows())
     async with transaction(engine) as connection:
