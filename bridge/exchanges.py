@@ -43,6 +43,7 @@ _MARKET_FIELDS = (
     "quoteCurrencies",
     "codes",
 )
+_NONCE = "lastNonce"
 _GRACE_S = 1.0
 _COOL_S = 30.0  # between two loads in the background, when the exchange is away
 
@@ -190,7 +191,16 @@ class Template:
                 light.options[helper] = self._stock.options.get(helper)
             return markets
 
+        stock: Any = type(self._stock)
+
+        def nonce(light: Any) -> float:
+            # Clocks tick in milliseconds, Kraken and others refuse a nonce that does not rise.
+            given: float = max(stock.nonce(light), light.options.get(_NONCE, 0) + 1)
+            light.options[_NONCE] = given
+            return given
+
         own: dict[str, Any] = {"load_markets": load_markets, "loadMarkets": load_markets}
+        own["nonce"] = nonce
         if base in ASKED_WHILE_LOADING:
             own["fetch_balance"] = own["fetchBalance"] = self._prepared(ASKED_WHILE_LOADING[base])
         light = type(base, (type(self._stock),), {**borrowed, **own})
