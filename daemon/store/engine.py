@@ -1,13 +1,13 @@
 """One engine for the process, and the one place where a database's error becomes ours."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from typing import Any
 
 import anyio
 import asyncpg
-from sqlalchemy import URL, Connection, Row, TextClause, event, make_url, text
+from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -20,6 +20,9 @@ _MAY_ONLY_READ = text("SELECT current_setting('transaction_read_only') = 'on'")
 THEIRS = "public"
 """The schema of people's tables, always said: the search path may lead elsewhere, to ours for one
 where the role is called like it."""
+
+PREPARED = "prepared"
+"""In a connection's `info`: the statements that `direct` prepared, if any may be kept."""
 
 NOT_MIGRATED = ("42P01", "42703", "42883", "3F000")
 """SQLSTATEs: undefined table, column, function, schema."""
@@ -56,7 +59,7 @@ def make_engine(
             "timeout": 5,
             "command_timeout": patience,
             "statement_cache_size": 0,  # SQLAlchemy has its own; see _beware_of_poolers
-            "prepared_statement_name_func": lambda: f"bridgetender_{next(_numbers)}",
+            "prepared_statement_name_func": new_name,
             "server_settings": {"application_name": "bridgetender"},
         },
     )
@@ -65,7 +68,12 @@ def make_engine(
     return engine
 
 
-def _beware_of_poolers(connection: Any, _record: object) -> None:
+def new_name() -> str:
+    """Return a name for a prepared statement that no other has."""
+    return f"bridgetender_{next(_numbers)}"
+
+
+def _beware_of_poolers(connection: Any, record: Any) -> None:
     """Keep no prepared statements where another server process may run the next transaction.
 
     A pooler such as PgBouncer makes up the process id that a client is told at login. asyncpg,
@@ -80,6 +88,7 @@ def _beware_of_poolers(connection: Any, _record: object) -> None:
     connection.rollback()
     if pid == connection.driver_connection.get_server_pid():
         _set(connection, *kept)
+        record.info[PREPARED] = {}
         _plan_once(connection)
 
 
@@ -140,32 +149,21 @@ async def dispose(engine: AsyncEngine) -> None:
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Yield a connection in a transaction. Raises StoreError for whatever the database does."""
-    async with _connected(engine) as connection, connection.begin():
+    async with connected(engine) as connection, connection.begin():
         yield connection
 
 
-async def ask(
-    engine: AsyncEngine, query: TextClause, values: Mapping[str, Any]
-) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Run one statement, a transaction of its own; return its rows. Raises StoreError.
-
-    BEGIN and COMMIT would be a round trip each.
-    """
-    async with _connected(engine) as connection:
-        return await connection.run_sync(_alone, query, values)
-
-
-def _alone(
-    connection: Connection, query: TextClause, values: Mapping[str, Any]
-) -> Sequence[Row[*tuple[Any, ...]]]:
-    connection.execution_options(isolation_level="AUTOCOMMIT")
-    with connection.begin():
-        return connection.execute(query, values).all()
+async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    """Return asyncpg's connection below SQLAlchemy's."""
+    raw = (await connection.get_raw_connection()).driver_connection
+    if not isinstance(raw, asyncpg.Connection):
+        raise StoreError("the database is reached through another driver than asyncpg")
+    return raw
 
 
 @asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Yield a connection.
+async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection. Raises StoreError for whatever the database does.
 
     One that may only read is not used again: where it leads to, or what it was told when it began,
     may have changed.
@@ -174,8 +172,8 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         async with engine.connect() as connection:
             try:
                 yield connection
-            except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+            except (DBAPIError, asyncpg.PostgresError) as error:
+                if sqlstate(error) == _READ_ONLY:
                     await connection.invalidate(error)
                 raise
 

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.desired import desired
-from daemon.store.engine import ask
+from daemon.store.direct import ask
 from daemon.store.rows import KEY_COLUMNS, columns, to_key
 from reconciler.model import BridgeName, ClientId, SealedKey, Slot
 

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store import survey as surveying
 from daemon.store.desired import DIGEST, paused
-from daemon.store.engine import ask, transaction
+from daemon.store.direct import ask
+from daemon.store.engine import transaction
 from daemon.store.leases import GUARD, guard, of, require
 from daemon.store.rows import COLUMNS, columns, slot_row, to_json, to_record
 from reconciler.model import (
@@ -155,7 +156,7 @@ class PostgresLedger:
             first, records = _of_different_credentials(records)
             rows = await ask(self._engine, _INTEND, of(lease) | {"rows": to_json(first)})
             require(rows or None)
-            taken |= {Slot(lease.bridge, *row) for row in rows if row.account}
+            taken |= {Slot(lease.bridge, *slot) for slot in rows if slot[0] is not None}
         return taken
 
     async def settle(self, lease: Lease, ended: Sequence[tuple[Record, Attempt | None]]) -> None:

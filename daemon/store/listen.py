@@ -11,9 +11,9 @@ import anyio
 import structlog
 from asyncpg import Connection
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daemon.store.engine import storing, transaction
+from daemon.store.engine import driver_of, storing, transaction
 from daemon.store.hooks import HINTING
 from daemon.store.leases import FREE_CHANNEL
 from reconciler.model import BridgeName, ClientId
@@ -136,16 +136,9 @@ async def _line(ear: AsyncEngine) -> AsyncIterator[Connection]:
     with storing():
         async with ear.connect() as connection:
             try:
-                yield await _driver(connection)
+                yield await driver_of(connection)
             finally:
                 await connection.invalidate()
-
-
-async def _driver(connection: AsyncConnection) -> Connection:
-    raw = (await connection.get_raw_connection()).driver_connection
-    if not isinstance(raw, Connection):
-        raise StoreError("LISTEN needs asyncpg")
-    return raw
 
 
 def parse(payload: str) -> Clients:

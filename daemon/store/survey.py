@@ -8,7 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store.desired import ACCOUNTS, BRIDGE, ROUTES, desired, paused
-from daemon.store.engine import ask, transaction
+from daemon.store.direct import ask
+from daemon.store.engine import driver_of, transaction
 from daemon.store.rows import COLUMNS, KEY_COLUMNS, columns, to_key, to_record
 from reconciler.model import (
     BridgeName,
@@ -55,7 +56,7 @@ async def survey_of(
     values = {"bridge": bridge, "clients": list(clients), "client": next(iter(clients))}
     query = _SURVEYS_OF[len(clients) == 1]
     rows = await ask(engine, query, values)
-    if rows[0].unclaimed:
+    if rows[0][0]:
         async with transaction(engine) as connection:
             await connection.execute(_CLAIM[True], values)
         rows = await ask(engine, query, values)
@@ -99,11 +100,9 @@ async def _upload(connection: AsyncConnection, seen: Observation) -> None:
             " ON COMMIT DROP"
         )
     )
-    raw = (await connection.get_raw_connection()).driver_connection
-    if raw is None:
-        raise RuntimeError("the pool handed out no connection")
+    driver = await driver_of(connection)
     names = ("account", "connector", "fingerprint")
-    await raw.copy_records_to_table("observed", records=_records(seen), columns=names)
+    await driver.copy_records_to_table("observed", records=_records(seen), columns=names)
     await connection.execute(text("ANALYZE pg_temp.observed"))
 
 

@@ -4,7 +4,8 @@ from sqlalchemy import TextClause, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.embedded.postgres import Server
-from daemon.store.engine import ask, make_engine, require_writable, transaction
+from daemon.store.direct import ask
+from daemon.store.engine import make_engine, require_writable, transaction
 from reconciler.verdicts import StoreError
 from tests.bouncer import bouncing
 
@@ -106,6 +107,28 @@ async def test_without_a_pooler_statements_are_kept(engine: AsyncEngine) -> None
     async with transaction(engine) as connection:
         kept = await connection.execute(text("SELECT statement FROM pg_prepared_statements"))
         assert any("2 * CAST" in statement for (statement,) in kept)
+
+
+async def test_a_statement_outlives_a_change_of_what_it_reads(engine: AsyncEngine) -> None:
+    everything = text("SELECT * FROM written")
+    await write(engine)
+    assert await ask(engine, everything, {}) == []
+    async with transaction(engine) as connection:
+        await connection.execute(text("ALTER TABLE written ADD m int"))
+        await connection.execute(text("INSERT INTO written VALUES (1, 2)"))
+    assert await ask(engine, everything, {}) == [(1, 2)]
+
+
+async def test_a_statement_that_is_given_up_leaves_its_connection_in_order(
+    database_url: str,
+) -> None:
+    engine = make_engine(database_url, pool_size=1)
+    with anyio.move_on_after(0.1) as patience:
+        await ask(engine, text("SELECT pg_sleep(60)"), {})
+    assert patience.cancelled_caught
+    assert await ask(engine, times(2), {"n": 3}) == [(6,)]
+    assert await double(engine, 4) == 8
+    await engine.dispose()
 
 
 async def test_connections_that_the_server_closed_are_replaced_before_they_are_used(
