@@ -109,6 +109,10 @@ class Desk:
         """Return the records that a pass may write; it looks at the others again afterwards."""
         return [r for r in records if not self.defers(r.slot, frozenset({r.client_id}), one)]
 
+    def moving(self, slot: Slot, one: Pass) -> bool:
+        """Tell whether *slot* is attempted now, or was since the pass began."""
+        return slot in self.busy or slot in one.moved
+
     def defers(self, slot: Slot, clients: Clients, one: Pass) -> bool:
         """Tell whether a pass must leave *slot* alone; it then looks at *clients* afterwards."""
         if slot in self.busy:

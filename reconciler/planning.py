@@ -78,7 +78,7 @@ class Planner:
         if survey.unmanaged is not None:
             self._ports.meter.unmanaged(self._bridge, survey.unmanaged)
         if clients is None:
-            self._set_next(survey.cases, seen)
+            self._set_next(survey.cases, seen, one)
         elif any(_to_go(case) for case in survey.cases):
             self._desk.lookout.within(self._ports.rules.second_look.total_seconds())
 
@@ -154,14 +154,18 @@ class Planner:
                 if rest:
                     await self._ports.ledger.plan(self._desk.lease, rest)
 
-    def _set_next(self, cases: Sequence[Case], seen: Observation | None) -> None:
-        """Keep what the next listing is held against, and say when to ask for it."""
+    def _set_next(self, cases: Sequence[Case], seen: Observation | None, one: Pass) -> None:
+        """Keep what the next listing is held against, and say when to ask for it.
+
+        Of what was attempted since it was asked for, this listing says nothing.
+        """
         rules, lookout = self._ports.rules, self._desk.lookout
         if seen is None:
             wait = self._desk.breaker.next_probe(self._ports.draw)
         else:
             now = self._ports.clock.now()
-            missed = [c for c in cases if c.seen is None and _belief_matters(c, now)]
+            still = [c for c in cases if c.seen is None and not self._desk.moving(c.slot, one)]
+            missed = [c for c in still if _belief_matters(c, now)]
             doubted = any(self._sight(c, seen) is Absence.DOUBTED for c in missed)
             self._missed = frozenset(c.slot for c in missed)
             self._desk.boot_id = seen.boot_id

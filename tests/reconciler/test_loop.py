@@ -97,6 +97,22 @@ async def test_a_new_key_does_not_wait_for_a_long_look_at_everything(
     assert house.bridge.changes() == 2
 
 
+async def test_keys_that_come_while_the_bridge_is_listed_are_no_reason_to_list_it_again() -> None:
+    house = House()
+    house.bridge.always("observe", Dawdles(5))
+    async with house.running():
+        await house.at_rest()
+        before = house.bridge.count("observe")
+        for number in range(20):
+            client = await house.world.add_client(f"c{number}")
+            await house.world.add_key(client, "okx")
+            house.loop.look(frozenset({client}))
+            await anyio.sleep(3)
+
+    assert house.bridge.changes() == 20
+    assert house.bridge.count("observe") - before <= 3
+
+
 # -- convergence -------------------------------------------------------------------------------
 
 
