@@ -72,6 +72,7 @@ class Planner:
     async def look(self, clients: Clients, one: Pass) -> None:
         """Make one pass over *clients*' slots; only one over everybody's asks the bridge."""
         seen = await self._observe() if clients is None else None
+        self._desk.tell_pace()
         survey = await self._ports.ledger.survey(self._bridge, seen, clients)
         await self._plan(survey.cases, seen, one)
         self._desk.work.ring()  # with the bridge back, what is due by itself is begun too

@@ -39,7 +39,7 @@ async def test_the_migrated_schema_and_the_model_are_equal(engine: AsyncEngine) 
 async def test_a_difference_between_model_and_schema_would_be_seen(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE public.clients DROP COLUMN tier"))
-        await connection.execute(text("DROP INDEX bridgetender.ix_connectors_due"))
+        await connection.execute(text("DROP INDEX bridgetender.ix_connectors_lane"))
         assert len(await connection.run_sync(_differences)) == 2
 
 
