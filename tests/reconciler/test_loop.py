@@ -584,6 +584,23 @@ async def test_a_bridge_that_forgets_again_and_again_is_filled_ever_more_rarely(
     assert house.bridge.count("initialize") < 150
 
 
+async def test_a_bridge_whose_listings_disagree_is_named_and_nothing_is_added_again() -> None:
+    house = story()
+    await many(house, 3)
+    async with house.running():
+        await house.at_rest()
+        for _ in range(3):
+            house.bridge.script("observe", Lacks())
+            await anyio.sleep(60)
+
+        assert house.bridge.changes() == 3
+        up, reason = house.tables.reports[-1]
+        assert up
+        assert "return by themselves" in reason
+        await anyio.sleep(HOUR)
+        assert house.tables.reports[-1] == (True, "")
+
+
 async def test_one_short_listing_changes_nothing() -> None:
     house = House()
     await many(house, 20)
