@@ -58,7 +58,7 @@ class Worker:
         self._ready: list[tuple[int, int, Job]] = []
         self._prepared = count()
         self._short: set[Lane] = set()
-        self._asked_for_idle = -inf
+        self._asked_at = self._asked_for_idle = -inf
         self._undated: dict[Slot, Lane] = {}
         self._ended, self._to_write = anyio.create_memory_object_stream[Ended](inf)
         self._stopping = False
@@ -85,8 +85,9 @@ class Worker:
 
     async def _turn(self, tasks: TaskGroup) -> None:
         try:
-            begun = await self._begin()
-            nap = 0.0 if begun else await self._until_due()
+            nap = self._rest()
+            if not nap and not await self._begin():
+                nap = await self._until_due()
         except StoreError as error:
             log.warning("store_away", bridge=self._desk.lease.bridge, reason=str(error))
             self._desk.lookout.within(_STORE_AWAY)  # what was handed and is not written
@@ -96,6 +97,12 @@ class Worker:
             await self._desk.work.wait(nap)
         else:
             await checkpoint()  # what was launched is on its way before more is asked for
+
+    def _rest(self) -> float:
+        """Return the seconds in which nothing is asked for: where tokens are short, they gather."""
+        if self._desk.fresh or not self._short:
+            return 0.0
+        return max(self._asked_at + _SHORTEST_NAP - self._now(), 0.0)
 
     def _limit(self) -> int:
         """How many may be tried at once; none whose outcome could not be written down."""
@@ -166,6 +173,7 @@ class Worker:
 
         And for those that are being attempted and have no intent, so are due as before.
         """
+        self._asked_at = now
         undated, rooms = Counter(self._undated.values()), self._paces.rooms(now)
         most = {lane: 1 + places + undated[lane] for lane, places in rooms.items()}
         full = sum(places == 0 for places in rooms.values())
