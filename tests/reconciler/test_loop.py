@@ -839,6 +839,28 @@ async def test_trouble_halves_what_is_tried_at_once() -> None:
         assert house.meter.limits[-1] < Rules().concurrency
 
 
+async def test_proofs_keep_to_half_an_exchanges_rate_and_hold_up_nothing_else() -> None:
+    often = timedelta(seconds=20)
+    house = House(rules=Rules(rates={"binance": 2}, verify_every=often))
+    await many(house, 100)
+    async with house.running():
+        await house.at_rest(within=120)
+        await anyio.sleep(100)
+        before = house.bridge.count("verify")
+        await anyio.sleep(200)
+        assert 180 <= house.bridge.count("verify") - before <= 202
+
+        client = await house.world.add_client("Blue")
+        await house.world.add_key(client, "binance")
+        house.loop.look(frozenset({client}))
+        await anyio.sleep(0.1)
+        assert house.slot(account="client_blue") in house.there()
+        lost = [slot for slot in house.there() if slot.account in ("client_c1", "client_c2")]
+        for slot in lost:
+            del house.bridge.connectors[slot]
+        assert await house.at_rest() < 40
+
+
 # -- mass refusal ------------------------------------------------------------------------------
 
 
