@@ -123,7 +123,6 @@ VALUES (:bridge, :up, :reason, :now)
 ON CONFLICT (bridge) DO UPDATE SET up = excluded.up, reason = excluded.reason,
   since = CASE WHEN b.up = excluded.up THEN b.since ELSE excluded.since END
 """)
-_FORGET_HISTORY = text("DELETE FROM bridgetender.attempts WHERE at < :before")
 
 
 class PostgresLedger:
@@ -191,11 +190,6 @@ class PostgresLedger:
         async with self._guarded(lease) as connection:
             values = {"bridge": lease.bridge, "up": up, "reason": reason, "now": now}
             await connection.execute(_REPORT, values)
-
-    async def forget_history(self, before: Instant) -> int:
-        """Drop attempts older than *before*; return how many."""
-        async with transaction(self._engine) as connection:
-            return (await connection.execute(_FORGET_HISTORY, {"before": before})).rowcount
 
     @asynccontextmanager
     async def _guarded(self, lease: Lease) -> AsyncIterator[AsyncConnection]:
