@@ -11,9 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli.exits import Code
 from daemon.store.engine import transaction
+from daemon.store.leases import PostgresLeases
 from daemon.store.ledger import PostgresLedger
 from daemon.store.people import People
-from reconciler.model import Attempt, ClientId, KeyId, Phase, Reason
+from daemon.store.routes import forget_bridge, write_routes
+from reconciler.model import Attempt, BridgeName, ClientId, KeyId, Phase, Reason
+from reconciler.routes import Routes
 from tests.daemon.cli.conftest import Cli, Daemon
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +144,20 @@ async def test_what_is_gone_is_still_known_by_key_client_and_slot(
         told = await said(cli, words)
         assert told[-3] == "live -> removed  its key is gone"
         assert told[-1].endswith("its key is gone (1). Nothing of it is on a bridge now.")
+
+
+@pytest.mark.usefixtures("story")
+async def test_what_was_on_a_bridge_that_is_forgotten_is_told(
+    cli: Cli, past: Past, engine: AsyncEngine
+) -> None:
+    lease = past.daemon.lease
+    assert lease
+    await PostgresLeases(engine, lease.holder, timedelta(0)).release(lease)
+    await write_routes(engine, Routes(BridgeName("other")))
+    assert await forget_bridge(engine, lease.bridge) == 1
+
+    last = (await said(cli, "client_acme_capital/binance"))[-3]
+    assert last == "live -> removed  its bridge is no longer in the settings"
 
 
 async def test_ordinary_proofs_are_told_where_they_are_asked_for(cli: Cli, story: KeyId) -> None:
