@@ -9,7 +9,7 @@ import anyio
 import typer
 
 from daemon.cli.exits import Trouble
-from daemon.cli.output import Json, document, say, short, table, without_same
+from daemon.cli.output import Json, Row, document, say, short, table, without_same
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, database, settings
 from daemon.clock import SystemClock
@@ -20,7 +20,7 @@ from reconciler.model import Instant, Phase
 from reconciler.records import REASONS
 
 app = command_app()
-_HEADINGS = ("When (UTC)", "Key", "Slot", "What", "Why")
+_HEADINGS = ("When (UTC)", "Key", "Bridge", "Slot", "What", "Why")
 _VERDICTS = ("done", *(verdict.name for verdict in REASONS))
 _NAMED = ", ".join(_VERDICTS)
 _A_DAY = timedelta(days=1)
@@ -126,21 +126,28 @@ async def _ask(wanted: ForDatabase, of: str | None, excerpt: Excerpt, limit: int
 
 
 def _print(told: Told, now: Instant) -> None:
-    if told.events:
-        headings, rows = without_same("Slot", _HEADINGS, [_cells(event) for event in told.events])
-        table(*without_same("Key", headings, rows))
+    headings: Row = _HEADINGS
+    rows: Sequence[Row] = list(_rows(told.events))
+    for same in ("Key", "Bridge", "Slot") if rows else ():
+        headings, rows = without_same(same, headings, rows)
+    if rows:
+        table(headings, rows)
     for line in _summary(told, now):
         say(line)
 
 
-def _cells(event: Event) -> tuple[str, ...]:
-    return (
-        event.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
-        short(event.key_id),
-        f"{event.bridge}/{event.account}/{event.connector}",
-        _what(event),
-        _why(event),
-    )
+def _rows(events: Sequence[Event]) -> Iterator[Row]:
+    """Yield a row for each; what an attempt was told is not said again of where it led."""
+    heard: dict[str, str] = {}
+    for event in events:
+        slot = f"{event.account}/{event.connector}"
+        again = event.message == heard.get(f"{event.bridge}/{slot}")
+        heard[f"{event.bridge}/{slot}"] = event.message
+        yield (
+            event.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
+            *(short(event.key_id), event.bridge, slot),
+            *(_what(event), _why(event, "" if again else event.message)),
+        )
 
 
 def _what(event: Event) -> str:
@@ -149,14 +156,15 @@ def _what(event: Event) -> str:
     return f"{event.from_phase or 'nothing'} -> {event.to_phase}"
 
 
-def _why(event: Event) -> str:
-    if not isinstance(event, AttemptRow):
-        why = sentence(event.to_reason, event.message)
-        return f"{why} (as {sentence(event.cause)})" if event.to_phase == Phase.LIVE else why
-    took = f"after {event.seconds:.1f} s"
-    if event.message:
-        return f"{event.message} ({took})"
-    return f"{sentence(event.cause)} ({took})" if event.action == "initialize" else took
+def _why(event: Event, message: str) -> str:
+    if isinstance(event, AttemptRow):
+        took = f"after {event.seconds:.1f} s"
+        if event.message:
+            return f"{event.message} ({took})"
+        return f"{took}, as {sentence(event.cause)}" if event.action == "initialize" else took
+    if event.from_phase == event.to_phase == Phase.LIVE:
+        return f"anew, as {sentence(event.cause)}"
+    return sentence(event.to_reason, message)
 
 
 def _summary(told: Told, now: Instant) -> Iterator[str]:
@@ -215,4 +223,4 @@ def _as_document(of: str | None, told: Told) -> dict[str, Any]:
 def _in_words(event: Event) -> dict[str, Any]:
     kind = "attempt" if isinstance(event, AttemptRow) else "transition"
     values = {name: getattr(event, name) for name in type(event).__slots__}
-    return {"kind": kind} | values | {"words": f"{_what(event)}: {_why(event)}"}
+    return {"kind": kind} | values | {"words": f"{_what(event)}: {_why(event, event.message)}"}

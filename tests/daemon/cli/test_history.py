@@ -1,6 +1,6 @@
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -107,13 +107,13 @@ async def test_a_keys_story_is_told_newest_last_and_ends_with_what_it_amounts_to
     cli: Cli, story: KeyId
 ) -> None:
     assert await said(cli, str(story)[:8]) == [
-        "initialize: done  the key is new (after 0.2 s)",
-        f"nothing -> live  {LIVE} (as the key is new)",
+        "initialize: done  after 0.2 s, as the key is new",
+        f"nothing -> live  {LIVE}",
         f"live -> pending  {LOST}",
         "initialize: unclear  no clear answer came (after 0.2 s)",
-        "pending -> retrying  the bridge gave no clear answer: no clear answer came",
-        f"initialize: done  {LOST} (after 0.2 s)",
-        f"retrying -> live  {LIVE} (as {LOST})",
+        "pending -> retrying  the bridge gave no clear answer",
+        f"initialize: done  after 0.2 s, as {LOST}",
+        f"retrying -> live  {LIVE}",
         (
             "In all that is kept: 3 attempt(s), 2 done, 1 failed (1 unclear);"
             " proven 2 time(s), last 70 min ago."
@@ -181,7 +181,7 @@ async def test_since_limit_bridge_and_verdict_narrow_it(cli: Cli, story: KeyId) 
     assert len(await said(cli, key, "--since", "10min")) == 4
     limited = await said(cli, key, "--limit", "1")
     assert limited[:2] == [
-        f"retrying -> live  {LIVE} (as {LOST})",
+        f"retrying -> live  {LIVE}",
         "6 older line(s) are left out: see --limit and --since.",
     ]
     assert "3 attempt(s)" in limited[2]
@@ -202,10 +202,34 @@ async def test_without_words_it_is_everything_of_the_last_day(
 
     told = await said(cli)
 
-    assert told[0].startswith(f"{other}  main/client_acme_capital/okx  parked -> live  ")
-    assert f"{story}  main/client_acme_capital/binance  initialize: done" in told[1]
+    assert told[0].startswith(f"{other}  client_acme_capital/okx  parked -> live  ")
+    assert f"{story}  client_acme_capital/binance  initialize: done" in told[1]
     assert told[-1].endswith("Now 1 of 2 slots are live.")  # no record says since when the other is
     assert len((await document(cli, "--since", "2d"))["events"]) == len(told) - 2 + 1
+
+
+async def test_what_was_said_is_said_again_where_no_attempt_has_said_it(
+    cli: Cli, story: KeyId, past: Past
+) -> None:
+    await past.write(story, Phase.PARKED, Reason.UNDECRYPTABLE, ago=2, message="no key reads it")
+
+    told = await said(cli, str(story))
+    assert "live -> parked  the encryption key does not read this row: no key reads it" in told
+
+
+async def test_a_key_that_changed_and_was_live_at_once_says_so(
+    cli: Cli, story: KeyId, past: Past, daemon: Daemon, engine: AsyncEngine
+) -> None:
+    record = await daemon.write(story, Phase.LIVE, Reason.APPLIED, digest=past.digests[story])
+    changed = replace(record, reason=Reason.CHANGED, cause=Reason.CHANGED)
+    assert daemon.lease
+    ledger = PostgresLedger(engine)
+    await ledger.intend(daemon.lease, [replace(changed, phase=Phase.INITIALIZING)])
+    await ledger.settle(daemon.lease, [(replace(changed, reason=Reason.APPLIED), None)])
+
+    told = await said(cli, str(story))
+    assert told[-3] == "live -> live  anew, as the stored key has changed"
+    assert "the stored key has changed (1)" in told[-1]
 
 
 async def test_a_key_that_is_not_live_says_when_it_last_was(
