@@ -68,9 +68,7 @@ def history(
     ] = None,
     verdict: Annotated[
         str | None,
-        typer.Option(
-            metavar="VERDICT", help=f"Only attempts that ended so: {', '.join(_VERDICTS)}."
-        ),
+        typer.Option(metavar="VERDICT", help=f"Only attempts that ended so: {_NAMED}."),
     ] = None,
     proofs: Annotated[
         bool, typer.Option("--proofs", help="Proofs that found all as it was, too.")
@@ -202,7 +200,8 @@ def _standing(totals: Totals, now: Instant) -> str:
     if totals.slots > 1:
         return f"Now {totals.live} of {totals.slots} slots are live."
     if totals.live:
-        return f"Live now, for {relative(totals.live_since, now).removesuffix(' ago')}."
+        since = relative(totals.live_since, now).removesuffix(" ago")
+        return f"Live now, for {since}." if since else "Live now."
     last = relative(totals.last_left_live, now)
     return f"Not live now; it last was {last}." if last else "Not live now."
 

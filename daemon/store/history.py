@@ -109,10 +109,9 @@ SELECT coalesce(from_phase, ''), to_phase,
 FROM bridgetender.transitions WHERE {{where}} GROUP BY 1, 2, 3
 """
 _OF_SLOTS = f"""
-SELECT count(*), count(live_since), max(live_since) FROM (
-  SELECT CASE WHEN phase = '{Phase.LIVE}' THEN live_since END AS live_since
-  FROM bridgetender.connectors WHERE {{where}}
-) standing
+SELECT count(*), count(*) FILTER (WHERE phase = '{Phase.LIVE}'),
+  max(live_since) FILTER (WHERE phase = '{Phase.LIVE}')
+FROM bridgetender.connectors WHERE {{where}}
 """
 _CONDITIONS = {
     "keys": "key_id = ANY(:keys)",

@@ -204,7 +204,7 @@ async def test_without_words_it_is_everything_of_the_last_day(
 
     assert told[0].startswith(f"{other}  client_acme_capital/okx  parked -> live  ")
     assert f"{story}  client_acme_capital/binance  initialize: done" in told[1]
-    assert told[-1].endswith("Now 1 of 2 slots are live.")  # no record says since when the other is
+    assert told[-1].endswith("Now 2 of 2 slots are live.")
     assert len((await document(cli, "--since", "2d"))["events"]) == len(told) - 2 + 1
 
 
