@@ -232,6 +232,17 @@ async def test_a_key_that_changed_and_was_live_at_once_says_so(
     assert "the stored key has changed (1)" in told[-1]
 
 
+async def test_what_happened_in_one_moment_is_told_in_its_order(
+    cli: Cli, story: KeyId, past: Past
+) -> None:
+    for phase in (Phase.REMOVING, Phase.PENDING, Phase.PARKED):
+        await past.write(story, phase, Reason.CHANGED, ago=1)
+
+    told = await said(cli, str(story))
+    moves = [line.split("  ")[0] for line in told[-5:-2]]
+    assert moves == ["live -> removing", "removing -> pending", "pending -> parked"]
+
+
 async def test_a_key_that_is_not_live_says_when_it_last_was(
     cli: Cli, story: KeyId, past: Past
 ) -> None:
