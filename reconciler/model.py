@@ -278,3 +278,22 @@ class Attempt:
     at: Instant
     seconds: float
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """That a slot came to stand otherwise, for the history.
+
+    *was* is the phase and reason in which it stood, None if nothing was written down of it. The
+    rest is of the record that moved it, whose key may be another; *at* is the store's time.
+    """
+
+    slot: Slot
+    key_id: KeyId
+    client_id: ClientId
+    was: tuple[Phase, Reason] | None
+    phase: Phase
+    reason: Reason
+    cause: Reason
+    message: str
+    at: Instant

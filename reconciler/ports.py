@@ -70,7 +70,8 @@ class Ledger(Protocol):
     """What we wrote down, one record per slot. Any call may raise StoreError.
 
     Writes are guarded by the lease's epoch: they raise LeaseLost, and nothing is written, once
-    somebody else has taken the bridge.
+    somebody else has taken the bridge. Whatever is written, `reconciler.history.transition` says
+    what the history keeps of it.
     """
 
     async def survey(

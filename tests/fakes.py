@@ -16,6 +16,7 @@ from uuid import UUID
 import anyio
 from anyio.lowlevel import checkpoint
 
+from reconciler.history import transition
 from reconciler.model import (
     Attempt,
     BridgeName,
@@ -36,6 +37,7 @@ from reconciler.model import (
     Slot,
     StoredKey,
     Survey,
+    Transition,
     Urgency,
     Verified,
 )
@@ -275,6 +277,8 @@ class Tables:
     clock: FakeClock | HandClock
     records: dict[Slot, Record] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
+    told: list[Transition] = field(default_factory=list)
+    told_last: dict[Slot, Transition] = field(default_factory=dict)
     accounts: dict[tuple[BridgeName, str], ClientId] = field(default_factory=dict)
     leases: dict[BridgeName, LeaseRow] = field(default_factory=dict)
     waiting: dict[tuple[BridgeName, str], Instant] = field(default_factory=dict)
@@ -301,7 +305,11 @@ class Tables:
             raise StoreError("the connection was lost before the answer")
 
     def write(self, record: Record) -> None:
-        self.records.pop(record.slot, None)
+        before = self.records.pop(record.slot, None)
+        last = self.told_last.get(record.slot)
+        if told := transition(before, last, record, self.clock.now()):
+            self.told.append(told)
+            self.told_last[record.slot] = told
         if record.phase is not Phase.REMOVED:
             self.records[record.slot] = record
 
@@ -495,23 +503,15 @@ class FakeLedger:
         await self._tables.read()
         with self._tables.guarded(lease, "settle"):
             for record, attempt in ended:
-                self._tables.write(self._still_live(record))
+                self._tables.write(record)
+                if self._outdated(record):
+                    self._tables.write(_recalled(record))
                 if attempt is not None:
                     self._tables.attempts.append(attempt)
 
-    def _still_live(self, record: Record) -> Record:
+    def _outdated(self, record: Record) -> bool:
         row = self._world.keys.get(record.key_id)
-        if record.phase is not Phase.LIVE or row is None or row.digest == record.digest:
-            return record
-        return replace(
-            record,
-            phase=Phase.PENDING,
-            reason=Reason.CHANGED,
-            cause=Reason.CHANGED,
-            urgency=Urgency.NOW,
-            due_at=record.due_set_at,
-            first_unready_at=record.first_unready_at or record.due_set_at,
-        )
+        return record.phase is Phase.LIVE and row is not None and row.digest != record.digest
 
     async def reclaim(self, lease: Lease, now: Instant) -> None:
         await self._tables.read()
@@ -549,6 +549,18 @@ class FakeLedger:
         return [r for slot, r in self._tables.records.items() if slot.bridge == bridge]
 
 
+def _recalled(record: Record) -> Record:
+    return replace(
+        record,
+        phase=Phase.PENDING,
+        reason=Reason.CHANGED,
+        cause=Reason.CHANGED,
+        urgency=Urgency.NOW,
+        due_at=record.due_set_at,
+        first_unready_at=record.first_unready_at or record.due_set_at,
+    )
+
+
 def _takes(other: Record, record: Record) -> bool:
     return other.client_id != record.client_id and other.sent == record.sent
 
@@ -573,6 +585,9 @@ class FakeStore:
 
     async def attempts(self) -> Sequence[Attempt]:
         return self.tables.attempts
+
+    async def transitions(self) -> Sequence[Transition]:
+        return self.tables.told
 
     async def expire(self, bridge: BridgeName) -> None:
         """Let the lease's term end now, however long it had to run."""

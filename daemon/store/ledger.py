@@ -14,6 +14,7 @@ from daemon.store.direct import ask
 from daemon.store.engine import transaction
 from daemon.store.leases import GUARD, guard, of, require
 from daemon.store.rows import COLUMNS, columns, slot_row, to_json, to_record
+from daemon.store.telling import same_slot, tell, tell_of_moves
 from reconciler.model import (
     Attempt,
     BridgeName,
@@ -42,11 +43,15 @@ ON CONFLICT (bridge, account, connector) DO UPDATE SET
 """
 
 
-_UPSERT = text(_upsert(_ROWS))
-_SLOTS = f"SELECT account, connector FROM {_ROWS}"
+_UPSERT = text(f"""
+WITH given AS (SELECT * FROM {_ROWS}), written AS ({_upsert("given")})
+{tell_of_moves("given")}
+""")
 _DROP = text(f"""
-DELETE FROM bridgetender.connectors r USING ({_SLOTS}) s
-WHERE r.bridge = :bridge AND r.account = s.account AND r.connector = s.connector
+WITH given AS (SELECT * FROM {_ROWS}), dropped AS (
+  DELETE FROM bridgetender.connectors r USING given g WHERE {same_slot("r", "g")} RETURNING g.*
+)
+{tell_of_moves("dropped")}
 """)
 _GRANT = text("DELETE FROM bridgetender.wishes WHERE key_id = ANY(:keys)")
 _LANES = f"""
@@ -109,12 +114,17 @@ SELECT {_COLUMNS}
 FROM json_populate_recordset(NULL::bridgetender.attempts, CAST(CAST(:rows AS text) AS json))
 """)
 _RECALL = text(f"""
-UPDATE bridgetender.connectors r
-SET phase = '{Phase.PENDING}', reason = '{Reason.CHANGED}', cause = '{Reason.CHANGED}', urgency = 0,
-  due_at = :now, due_set_at = :now, first_unready_at = coalesce(r.first_unready_at, :now)
-FROM ({_SLOTS}) s, bridgetender.keys() k
-WHERE r.bridge = :bridge AND r.account = s.account AND r.connector = s.connector
-  AND r.phase = '{Phase.LIVE}' AND k.id = r.key_id AND {DIGEST} <> r.digest
+WITH recalled AS (
+  UPDATE bridgetender.connectors r
+  SET phase = '{Phase.PENDING}', reason = '{Reason.CHANGED}', cause = '{Reason.CHANGED}',
+    urgency = 0, due_at = :now, due_set_at = :now,
+    first_unready_at = coalesce(r.first_unready_at, :now)
+  FROM {_ROWS} g, bridgetender.keys() k
+  WHERE {same_slot("r", "g")} AND r.phase = '{Phase.LIVE}' AND k.id = r.key_id
+    AND {DIGEST} <> r.digest
+  RETURNING r.*, g.phase AS from_phase, g.reason AS from_reason
+)
+{tell("recalled r", "r", ("r.from_phase", "r.from_reason"), ("r.phase", "r.reason"))}
 """)
 _RECLAIM = text(f"""
 UPDATE bridgetender.connectors r SET due_at = :now, due_set_at = :now
@@ -138,7 +148,6 @@ VALUES (:bridge, :up, :reason, :now)
 ON CONFLICT (bridge) DO UPDATE SET up = excluded.up, reason = excluded.reason,
   since = CASE WHEN b.up = excluded.up THEN b.since ELSE excluded.since END
 """)
-_FORGET_HISTORY = text("DELETE FROM bridgetender.attempts WHERE at < :before")
 
 
 class PostgresLedger:
@@ -194,7 +203,7 @@ class PostgresLedger:
         attempts = [attempt for _, attempt in ended if attempt]
         async with self._guarded(lease) as connection:
             await _write(connection, records)
-            await _recall(connection, lease.bridge, records)
+            await _recall(connection, records)
             if attempts:
                 await connection.execute(_HISTORY, {"rows": _history(attempts)})
 
@@ -217,11 +226,6 @@ class PostgresLedger:
             values = {"bridge": lease.bridge, "up": up, "reason": reason, "now": now}
             await connection.execute(_REPORT, values)
 
-    async def forget_history(self, before: Instant) -> int:
-        """Drop attempts older than *before*; return how many."""
-        async with transaction(self._engine) as connection:
-            return (await connection.execute(_FORGET_HISTORY, {"before": before})).rowcount
-
     @asynccontextmanager
     async def _guarded(self, lease: Lease) -> AsyncIterator[AsyncConnection]:
         async with transaction(self._engine) as connection:
@@ -235,18 +239,15 @@ async def _write(connection: AsyncConnection, records: Sequence[Record]) -> None
     if kept:
         await connection.execute(_UPSERT, {"rows": to_json(kept)})
     if dropped:
-        values = {"bridge": dropped[0].slot.bridge, "rows": to_json(dropped)}
-        await connection.execute(_DROP, values)
+        await connection.execute(_DROP, {"rows": to_json(dropped)})
 
 
-async def _recall(
-    connection: AsyncConnection, bridge: BridgeName, records: Sequence[Record]
-) -> None:
+async def _recall(connection: AsyncConnection, records: Sequence[Record]) -> None:
     """Live counts only while the key's row is the one that was sent."""
     live = [record for record in records if record.phase is Phase.LIVE]
     if live:
         now = live[0].due_set_at
-        await connection.execute(_RECALL, {"bridge": bridge, "rows": to_json(live), "now": now})
+        await connection.execute(_RECALL, {"rows": to_json(live), "now": now})
 
 
 def _of_different_credentials(

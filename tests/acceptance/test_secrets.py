@@ -29,7 +29,15 @@ GOOD = ("binance", "kraken", "okx")
 FAULTS = ("html", "truncated", "status", "refuse_ip", "clock")
 COMMANDS = (
     *("status", "status --json", "plan", "plan --json", "keys list", "keys list --json"),
-    *("clients list --json", "config show", "config check", "explain nothing", "nothing"),
+    *(
+        "clients list --json",
+        "config show",
+        "config check",
+        "history",
+        "history --json",
+        "explain nothing",
+        "nothing",
+    ),
 )
 
 

@@ -138,6 +138,21 @@ async def test_the_owner_of_everything_runs_all_of_it_for_the_daemon(
     await heard(guest, shop)
 
 
+async def test_what_a_later_version_adds_is_granted_by_the_owner_who_adds_it(
+    shop: AsyncEngine, guest: AsyncEngine
+) -> None:
+    await run_script(await schema.script(guest), shop)
+    await schema.downgrade(shop, "0001")
+
+    await run_script(await schema.script(guest), shop)
+
+    assert await schema.migrate(guest) == UP_TO_DATE
+    house = House(guest)
+    async with house.running():
+        await house.until_live(KEY_ID)
+    assert KEY_ID in {each.key_id for each in await house.store.transitions()}
+
+
 async def test_a_role_that_may_make_triggers_makes_them_itself(
     shop: AsyncEngine, guest: AsyncEngine
 ) -> None:
