@@ -18,6 +18,7 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
         Reason.APPLIED: "the bridge has these credentials",
         Reason.ADOPTED: "it was on the bridge already",
         Reason.REFUSED: "the exchange refuses these credentials",
+        Reason.MASS_REFUSAL: "the exchange refuses most keys at once, so it waits",
         Reason.UNSUPPORTED: "the bridge does not support this",
         Reason.UNDECRYPTABLE: "the encryption key does not read this row",
         Reason.BRIDGE_UNAVAILABLE: "the bridge is out of reach",
@@ -50,6 +51,10 @@ _CURES: Mapping[str, str] = MappingProxyType(
         Reason.REFUSED: (
             "compare key, secret, passphrase, permissions and the exchange's address allowlist;"
             " then store the key anew, or if the exchange was at fault: bridgetender reinit --key"
+        ),
+        Reason.MASS_REFUSAL: (
+            "see whether the bridge's address is still on the exchange's allowlists, its clock is"
+            " right, and its proxy works; nothing is parked, it is tried again by itself"
         ),
         Reason.UNSUPPORTED: (
             "check the exchange's name, and whether this bridge has that exchange or its testnet;"

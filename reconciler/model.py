@@ -83,6 +83,7 @@ class Reason(StrEnum):
     CREDENTIALS_TAKEN = "credentials_taken"
     PAUSED = "paused"
     ORPHAN = "orphan"
+    MASS_REFUSAL = "mass_refusal"
     REMOVAL_UNSUPPORTED = "removal_unsupported"
 
 
@@ -95,11 +96,20 @@ class Verified(StrEnum):
 
 
 class Urgency(IntEnum):
-    """The three classes of work; lower is sooner."""
+    """The classes of work; lower is sooner."""
 
     NOW = 0
+    """A person's wish, a new or changed key."""
     SOON = 1
+    """Retries."""
     BULK = 2
+    """Lost after a restart, rechecks."""
+    PROOF = 3
+    """Verification of what is live."""
+
+
+Lane = tuple[str, Urgency]
+"""What is due of one exchange in one class."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

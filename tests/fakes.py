@@ -26,6 +26,7 @@ from reconciler.model import (
     Credentials,
     Instant,
     KeyId,
+    Lane,
     Lease,
     Observation,
     Phase,
@@ -452,24 +453,36 @@ class FakeLedger:
                     self._world.wishes.discard(record.key_id)
 
     async def due(
-        self, bridge: BridgeName, now: Instant, limit: int, spared: Collection[str]
+        self, bridge: BridgeName, now: Instant, limit: int, most: Mapping[Lane, int]
     ) -> Sequence[Record]:
         await self._tables.read()
-        due = [(r.urgency, at, r) for at, r in self._timed(bridge, spared) if at <= now]
-        return [r for *_, r in sorted(due, key=lambda item: item[:2])][:limit]
+        lanes = defaultdict[Lane, list[Record]](list)
+        for _, record in sorted(self._timed(bridge, now), key=lambda item: item[0]):
+            lane = record.exchange, record.urgency
+            if len(lanes[lane]) < most.get(lane, limit):
+                lanes[lane].append(record)
+        found: list[Record] = []
+        for urgency in Urgency:
+            ranked = [
+                (rank, record.due_at, record.slot, record)
+                for (_, u), records in lanes.items()
+                for rank, record in enumerate(records)
+                if u is urgency
+            ]
+            found += [record for *_, record in sorted(ranked, key=lambda item: item[:3])[:limit]]
+        return found
 
-    async def next_due(
-        self, bridge: BridgeName, after: Instant, spared: Collection[str]
-    ) -> Instant | None:
+    async def next_due(self, bridge: BridgeName, after: Instant) -> Instant | None:
         await self._tables.read()
-        return min((at for at, _ in self._timed(bridge, spared) if at > after), default=None)
+        return min((at for at, _ in self._timed(bridge) if at > after), default=None)
 
-    def _timed(self, bridge: BridgeName, spared: Collection[str]) -> list[tuple[Instant, Record]]:
+    def _timed(
+        self, bridge: BridgeName, until: Instant | None = None
+    ) -> list[tuple[Instant, Record]]:
         return [
             (r.due_at, r)
-            for r in self._tables.records.values()
-            if r.slot.bridge == bridge and r.due_at is not None and r.exchange not in spared
-            if not self._paused(r)
+            for r in self._on(bridge)
+            if r.due_at is not None and (until is None or r.due_at <= until) and not self._paused(r)
         ]
 
     def _paused(self, record: Record) -> bool:
@@ -515,6 +528,15 @@ class FakeLedger:
             for record in self._on(lease.bridge):
                 waits = record.due_at is not None and record.due_at > now
                 if waits and record.reason is Reason.BRIDGE_UNAVAILABLE:
+                    self._tables.write(replace(record, due_at=now, due_set_at=now))
+
+    async def recheck(self, lease: Lease, exchange: str, since: Instant, now: Instant) -> None:
+        await self._tables.read()
+        with self._tables.guarded(lease, "recheck"):
+            for record in self._on(lease.bridge):
+                tried = record.last_attempt_at is not None and record.last_attempt_at >= since
+                refused = record.phase is Phase.PARKED and record.reason is Reason.REFUSED
+                if refused and tried and record.exchange == exchange:
                     self._tables.write(replace(record, due_at=now, due_set_at=now))
 
     async def report(self, lease: Lease, *, up: bool, reason: str, now: Instant) -> None:
@@ -805,6 +827,8 @@ class RecordingMeter:
         self.held: list[bool] = []
         self.unmanaged_counts: list[int] = []
         self.progress = 0
+        self.limits: list[int] = []
+        self.mass_refusals: list[tuple[str, bool]] = []
 
     def attempted(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
@@ -827,6 +851,14 @@ class RecordingMeter:
     def unmanaged(self, bridge: BridgeName, count: int) -> None:
         del bridge
         self.unmanaged_counts.append(count)
+
+    def paced(self, bridge: BridgeName, *, limit: int, breaker_open: bool) -> None:
+        del bridge, breaker_open
+        self.limits.append(limit)
+
+    def mass_refusal(self, bridge: BridgeName, exchange: str, *, on: bool) -> None:
+        del bridge
+        self.mass_refusals.append((exchange, on))
 
     def progressed(self, bridge: BridgeName) -> None:
         del bridge

@@ -1,6 +1,6 @@
 """What we wrote down: one record per slot, in batches, guarded by the lease's epoch."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from reconciler.model import (
     Attempt,
     BridgeName,
     Instant,
+    Lane,
     Lease,
     Observation,
     Phase,
@@ -26,6 +27,7 @@ from reconciler.model import (
     Record,
     Slot,
     Survey,
+    Urgency,
 )
 from reconciler.ports import Clients
 
@@ -52,25 +54,43 @@ WITH given AS (SELECT * FROM {_ROWS}), dropped AS (
 {tell_of_moves("dropped")}
 """)
 _GRANT = text("DELETE FROM bridgetender.wishes WHERE key_id = ANY(:keys)")
-_SPARED = f"c.exchange = ANY(:spared) OR {paused(':bridge', 'c.client_id', 'c.key_id')}"
+_LANES = f"""
+names AS (
+  (SELECT c.exchange FROM bridgetender.connectors c
+   WHERE c.bridge = :bridge ORDER BY c.exchange LIMIT 1)
+  UNION ALL
+  SELECT (SELECT c.exchange FROM bridgetender.connectors c
+          WHERE c.bridge = :bridge AND c.exchange > n.exchange ORDER BY c.exchange LIMIT 1)
+  FROM names n WHERE n.exchange IS NOT NULL
+), lanes AS (
+  SELECT n.exchange, class.urgency
+  FROM names n, (VALUES {", ".join(f"({u:d})" for u in Urgency)}) AS class (urgency)
+  WHERE n.exchange IS NOT NULL
+)"""
+"""Every exchange there is, found by a step through the index each, times every class."""
+_OF_LANE = f"""
+  c.bridge = :bridge AND c.exchange = l.exchange AND c.urgency = l.urgency
+  AND NOT {paused("c.bridge", "c.client_id", "c.key_id")}"""
 _DUE = text(f"""
-SELECT {columns("r")}
-FROM (VALUES (0), (1), (2)) AS class(urgency),
-LATERAL (
-  SELECT * FROM bridgetender.connectors c
-  WHERE c.bridge = :bridge AND c.urgency = class.urgency AND c.due_at <= :now
-    AND NOT ({_SPARED})
-  ORDER BY c.due_at LIMIT :limit
-) r
-ORDER BY r.urgency, r.due_at LIMIT :limit
+WITH RECURSIVE {_LANES}, asked AS (
+  SELECT * FROM unnest(CAST(:exchanges AS text[]), CAST(:urgencies AS int[]),
+    CAST(:mosts AS int[])) AS a (exchange, urgency, most)
+), due AS (
+  SELECT r.*, row_number() OVER (PARTITION BY r.urgency ORDER BY r.rank, r.due_at) AS place
+  FROM lanes l LEFT JOIN asked a USING (exchange, urgency), LATERAL (
+    SELECT c.*, row_number() OVER (ORDER BY c.due_at) AS rank
+    FROM bridgetender.connectors c WHERE {_OF_LANE} AND c.due_at <= :now
+    ORDER BY c.due_at LIMIT :limit
+  ) r
+  WHERE r.rank <= coalesce(a.most, :limit)
+)
+SELECT {columns("d")} FROM due d WHERE d.place <= :limit ORDER BY d.urgency, d.place
 """)
 _NEXT_DUE = text(f"""
+WITH RECURSIVE {_LANES}
 SELECT min(r.due_at)
-FROM (VALUES (0), (1), (2)) AS class(urgency),
-LATERAL (
-  SELECT due_at FROM bridgetender.connectors c
-  WHERE c.bridge = :bridge AND c.urgency = class.urgency AND c.due_at > :after
-    AND NOT ({_SPARED})
+FROM lanes l, LATERAL (
+  SELECT c.due_at FROM bridgetender.connectors c WHERE {_OF_LANE} AND c.due_at > :after
   ORDER BY c.due_at LIMIT 1
 ) r
 """)
@@ -117,6 +137,11 @@ UPDATE bridgetender.connectors SET due_at = :now, due_set_at = :now
 WHERE bridge = :bridge AND phase = '{Phase.RETRYING}' AND due_at > :now
   AND reason = '{Reason.BRIDGE_UNAVAILABLE}'
 """)
+_RECHECK = text(f"""
+UPDATE bridgetender.connectors SET due_at = :now, due_set_at = :now
+WHERE bridge = :bridge AND exchange = :exchange AND phase = '{Phase.PARKED}'
+  AND reason = '{Reason.REFUSED}' AND last_attempt_at >= :since
+""")
 _REPORT = text("""
 INSERT INTO bridgetender.bridges AS b (bridge, up, reason, since)
 VALUES (:bridge, :up, :reason, :now)
@@ -147,15 +172,20 @@ class PostgresLedger:
                 await connection.execute(_GRANT, {"keys": granted})
 
     async def due(
-        self, bridge: BridgeName, now: Instant, limit: int, spared: Collection[str]
+        self, bridge: BridgeName, now: Instant, limit: int, most: Mapping[Lane, int]
     ) -> Sequence[Record]:
-        values = {"bridge": bridge, "now": now, "limit": limit, "spared": list(spared)}
+        values = {
+            "bridge": bridge,
+            "now": now,
+            "limit": limit,
+            "exchanges": [exchange for exchange, _ in most],
+            "urgencies": [urgency for _, urgency in most],
+            "mosts": list(most.values()),
+        }
         return [to_record(row) for row in await ask(self._engine, _DUE, values)]
 
-    async def next_due(
-        self, bridge: BridgeName, after: Instant, spared: Collection[str]
-    ) -> Instant | None:
-        values = {"bridge": bridge, "after": after, "spared": list(spared)}
+    async def next_due(self, bridge: BridgeName, after: Instant) -> Instant | None:
+        values = {"bridge": bridge, "after": after}
         first: Instant | None = (await ask(self._engine, _NEXT_DUE, values))[0][0]
         return first
 
@@ -185,6 +215,11 @@ class PostgresLedger:
     async def waive(self, lease: Lease, now: Instant) -> None:
         async with self._guarded(lease) as connection:
             await connection.execute(_WAIVE, {"bridge": lease.bridge, "now": now})
+
+    async def recheck(self, lease: Lease, exchange: str, since: Instant, now: Instant) -> None:
+        async with self._guarded(lease) as connection:
+            values = {"bridge": lease.bridge, "exchange": exchange, "since": since, "now": now}
+            await connection.execute(_RECHECK, values)
 
     async def report(self, lease: Lease, *, up: bool, reason: str, now: Instant) -> None:
         async with self._guarded(lease) as connection:

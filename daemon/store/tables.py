@@ -141,7 +141,7 @@ connectors = Table(
     Column("live_since", _MOMENT),
     Column("verified", Text, nullable=False),
     Column("verified_at", _MOMENT),
-    Index("ix_connectors_due", "bridge", "urgency", "due_at"),
+    Index("ix_connectors_lane", "bridge", "exchange", "urgency", "due_at"),
     Index("ix_connectors_client_id", "client_id"),
     Index("ix_connectors_sent", "sent"),
     postgresql_with={"fillfactor": "80"},

@@ -551,7 +551,7 @@ async def test_another_bridges_records_are_left_alone(store: Store) -> None:
     survey = await store.ledger.survey(elsewhere, Observation([]), None)
 
     assert [(case.slot.bridge, case.record) for case in survey.cases] == [(elsewhere, None)]
-    assert list(await store.ledger.due(elsewhere, NOW, 10, [])) == []
+    assert list(await store.ledger.due(elsewhere, NOW, 10, {})) == []
 
 
 # -- plan --------------------------------------------------------------------------------------
@@ -667,12 +667,65 @@ async def test_what_is_due_comes_most_urgent_and_then_longest_due_first(store: S
     ]
     await store.ledger.plan(lease, records)
 
-    due = await store.ledger.due(BRIDGE, NOW, 10, [])
+    due = await store.ledger.due(BRIDGE, NOW, 10, {})
     assert list(due) == [records[3], records[1], records[2], records[0]]
-    assert list(await store.ledger.due(BRIDGE, NOW, 2, [])) == [records[3], records[1]]
+    few = [record.urgency for record in await store.ledger.due(BRIDGE, NOW, 1, {})]
+    assert few == [Urgency.NOW, Urgency.SOON, Urgency.BULK]
 
 
-async def test_what_is_not_due_or_has_no_time_or_is_spared_is_not_returned(store: Store) -> None:
+async def test_exchanges_take_turns_and_of_a_lane_no_more_is_due_than_was_asked_for(
+    store: Store,
+) -> None:
+    lease = await leased(store)
+    for number in range(3):
+        client = await store.world.add_client(f"c{number}")
+        for exchange in ("binance", "kraken"):
+            await store.world.add_key(client, exchange)
+    keys = sorted((await desired(store)).values(), key=lambda key: (key.exchange, key.slot))
+    ages = range(len(keys), 0, -1)
+    records = [
+        record_of(key, due_at=NOW - timedelta(seconds=age))
+        for key, age in zip(keys, ages, strict=True)
+    ]
+    await store.ledger.plan(lease, records)
+    binance, kraken = records[:3], records[3:]
+
+    due = await store.ledger.due(BRIDGE, NOW, 4, {})
+    assert list(due) == [binance[0], kraken[0], binance[1], kraken[1]]
+    few = {("binance", Urgency.NOW): 1, ("kraken", Urgency.BULK): 0}
+    assert list(await store.ledger.due(BRIDGE, NOW, 4, few)) == [binance[0], *kraken]
+    none = {("binance", Urgency.NOW): 0}
+    assert list(await store.ledger.due(BRIDGE, NOW, 4, none)) == kraken
+
+
+async def test_a_recheck_makes_due_what_an_exchange_refused_since_then(store: Store) -> None:
+    lease = await leased(store)
+    keys = await waiting(store, 4)
+    later, before = NOW + timedelta(hours=6), NOW - timedelta(minutes=5)
+    parked = [
+        record_of(
+            key,
+            phase=Phase.PARKED,
+            reason=reason,
+            due_at=later,
+            last_attempt_at=NOW - timedelta(minutes=age),
+        )
+        for key, reason, age in zip(
+            keys,
+            [Reason.REFUSED, Reason.UNSUPPORTED, Reason.REFUSED, Reason.REFUSED],
+            [1, 1, 1, 9],
+            strict=True,
+        )
+    ]
+    await store.ledger.plan(lease, parked)
+    for exchange in {key.exchange for key in keys}:
+        await store.ledger.recheck(lease, exchange, before, NOW)
+
+    due = await store.ledger.due(BRIDGE, NOW, 10, {})
+    assert {record.slot for record in due} == {parked[0].slot, parked[2].slot}
+
+
+async def test_what_is_not_due_or_has_no_time_is_not_returned(store: Store) -> None:
     lease = await leased(store)
     keys = await waiting(store, 4)
     later = NOW + timedelta(seconds=1)
@@ -680,13 +733,11 @@ async def test_what_is_not_due_or_has_no_time_or_is_spared_is_not_returned(store
     records = [record_of(key, due_at=at) for key, at in zip(keys, dues, strict=True)]
     await store.ledger.plan(lease, records)
 
-    assert list(await store.ledger.due(BRIDGE, NOW, 10, ["okx"])) == [records[0]]
-    assert list(await store.ledger.due(BRIDGE, later, 10, ["okx", "binance"])) == [records[1]]
+    assert set(await store.ledger.due(BRIDGE, NOW, 10, {})) == {records[0], records[3]}
+    assert len(await store.ledger.due(BRIDGE, later, 10, {})) == 3
 
 
-async def test_the_next_due_time_is_the_first_later_one_of_exchanges_not_spared(
-    store: Store,
-) -> None:
+async def test_the_next_due_time_is_the_first_later_one(store: Store) -> None:
     lease = await leased(store)
     keys = await waiting(store, 4)
     seconds = [0, 5, 3, 9]
@@ -695,9 +746,9 @@ async def test_the_next_due_time_is_the_first_later_one_of_exchanges_not_spared(
         lease, [record_of(key, due_at=at) for key, at in zip(keys, times, strict=True)]
     )
 
-    assert await store.ledger.next_due(BRIDGE, NOW, []) == times[2]
-    assert await store.ledger.next_due(BRIDGE, NOW, ["kraken"]) == times[1]
-    assert await store.ledger.next_due(BRIDGE, times[3], []) is None
+    assert await store.ledger.next_due(BRIDGE, NOW) == times[2]
+    assert await store.ledger.next_due(BRIDGE, times[2]) == times[1]
+    assert await store.ledger.next_due(BRIDGE, times[3]) is None
 
 
 # -- pauses ------------------------------------------------------------------------------------
@@ -731,13 +782,13 @@ async def test_a_pause_holds_the_key_and_lets_nothing_of_it_be_due_until_it_ends
         )
         read = await store.keys.read([(want.slot, want.client_id)])
         assert read[want.slot].key.held
-        assert list(await store.ledger.due(BRIDGE, later, 10, [])) == []
-        assert await store.ledger.next_due(BRIDGE, NOW, []) is None
+        assert list(await store.ledger.due(BRIDGE, later, 10, {})) == []
+        assert await store.ledger.next_due(BRIDGE, NOW) is None
 
         await store.world.resume(*pause)
         assert (await cases(store))[want.slot] == Case(want.slot, want, record, None)
-        assert list(await store.ledger.due(BRIDGE, later, 10, [])) == [record]
-        assert await store.ledger.next_due(BRIDGE, NOW, []) == later
+        assert list(await store.ledger.due(BRIDGE, later, 10, {})) == [record]
+        assert await store.ledger.next_due(BRIDGE, NOW) == later
 
 
 async def test_a_pause_of_something_else_holds_nothing(store: Store) -> None:
@@ -750,7 +801,7 @@ async def test_a_pause_of_something_else_holds_nothing(store: Store) -> None:
     case = (await cases(store))[want.slot]
     assert case.want == want
     assert not case.held
-    assert len(await store.ledger.due(BRIDGE, NOW, 10, [])) == 1
+    assert len(await store.ledger.due(BRIDGE, NOW, 10, {})) == 1
 
 
 async def test_a_pause_reaches_what_a_key_and_a_client_that_are_gone_have_left(
@@ -863,7 +914,7 @@ async def test_live_counts_only_for_the_row_that_was_sent(store: Store) -> None:
     assert record is not None
     assert (record.phase, record.reason) == (Phase.PENDING, Reason.CHANGED)
     assert record.due_at == NOW
-    assert list(await store.ledger.due(BRIDGE, NOW, 1, [])) == [record]
+    assert list(await store.ledger.due(BRIDGE, NOW, 1, {})) == [record]
 
 
 async def test_a_failure_of_a_row_that_changed_is_written_as_it_is(store: Store) -> None:
@@ -1116,7 +1167,7 @@ async def test_intents_of_an_earlier_epoch_are_due_now_unless_the_key_changed(
 
     await store.ledger.reclaim(successor, NOW)
 
-    due = await store.ledger.due(BRIDGE, NOW, 10, [])
+    due = await store.ledger.due(BRIDGE, NOW, 10, {})
     assert [record.slot for record in due] == [same.slot]
     assert due[0].due_set_at == NOW
 
@@ -1141,4 +1192,4 @@ async def test_only_what_waited_for_the_bridge_is_waived(store: Store) -> None:
 
     await store.ledger.waive(lease, NOW)
 
-    assert [r.slot for r in await store.ledger.due(BRIDGE, NOW, 10, [])] == [keys[0].slot]
+    assert [r.slot for r in await store.ledger.due(BRIDGE, NOW, 10, {})] == [keys[0].slot]
