@@ -93,7 +93,7 @@ async def test_a_step_back_and_up_again_loses_no_record_and_what_moves_then_is_t
 
 
 async def test_what_an_older_daemon_writes_is_as_it_was_in_a_newer_schema() -> None:
-    """Ours only grows: a revision after the first adds tables and changes indexes, alters none."""
+    """A revision after the first adds tables and changes indexes, and alters no table."""
     config = schema._config()
     for revision in ScriptDirectory.from_config(config).walk_revisions():
         if revision.down_revision:
