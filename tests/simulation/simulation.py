@@ -203,9 +203,12 @@ class Acts:
         return self._truth.hopeless(record.slot) or record.phase is Phase.CONFLICT
 
     def _looks(self, record: Record) -> int:
-        """Return how often a settled record may come due in the quiet while."""
+        """Return how often a settled record may come due in the quiet while.
+
+        The first time may make it live, with verifications from then on.
+        """
         rules = self._profile.rules
-        every = looks_again_after(record, rules)
+        every = min(looks_again_after(record, rules), rules.verify_every)
         return 1 + rounds_within(every, rules.jitter, self._profile.quiet)
 
     def _check_calls(self) -> None:

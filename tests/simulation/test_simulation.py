@@ -23,7 +23,7 @@ from tests.simulation.properties import Property
 from tests.simulation.simulation import simulate
 
 ROOT = Path(__file__).parents[2]
-SEEDS = range(100)
+SEEDS = range(50)
 MUTATED = range(60)
 """A broken engine fails at one of these."""
 

@@ -18,14 +18,17 @@ class Truth:
         return [wrong for bridge in self._firm.bridges.values() for wrong in self._on(bridge)]
 
     def strangers(self) -> list[str]:
-        """Return the connectors whose credentials never were their account's owner's."""
+        """Return the connectors whose credentials never were their account's owner's.
+
+        What an earlier request left behind may outlast its owner; see `_may_stay`.
+        """
         accounts = self._firm.tables.accounts
         return [
             f"{slot} has {there.api_key}"
             for bridge in self._firm.bridges.values()
             for slot, there in bridge.connectors.items()
             if accounts.get((slot.bridge, slot.account)) not in self._world.issued[there.api_key]
-            and self._overtaken.get(slot) != "repeated"
+            and slot not in self._overtaken
         ]
 
     def hopeless(self, slot: Slot) -> bool:
