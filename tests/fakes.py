@@ -139,6 +139,8 @@ class FakeWorld:
         self.keys: dict[KeyId, KeyRow] = {}
         self.wishes: set[KeyId] = set()
         self.pauses: set[tuple[str, object]] = set()
+        self.homes: dict[ClientId, BridgeName] = {}
+        """The bridge that each client belongs to; without one, to any that asks."""
         self.issued: dict[str, set[ClientId]] = defaultdict(set)
         """Whose each api_key ever was."""
         self._count = 0
@@ -218,8 +220,10 @@ class FakeWorld:
         row = self.clients[client]
         return account_name(row.name, row.account)
 
-    def candidates(self) -> list[Candidate]:
-        return [self._candidate(key) for key in self.keys.values()]
+    def candidates(self, bridge: BridgeName | None = None) -> list[Candidate]:
+        """Return every key, or those of the clients that belong to *bridge*."""
+        rows = (k for k in self.keys.values() if self.homes.get(k.client_id, bridge) == bridge)
+        return [self._candidate(key) for key in (rows if bridge else self.keys.values())]
 
     def _candidate(self, key: KeyRow) -> Candidate:
         client = self.clients[key.client_id]
@@ -381,7 +385,7 @@ class FakeKeys:
 
     def elected(self, bridge: BridgeName) -> Election:
         owned = {name: who for (at, name), who in self._tables.accounts.items() if at == bridge}
-        return elect(self._world.candidates(), owned)
+        return elect(self._world.candidates(bridge), owned)
 
     def _stored(self, bridge: BridgeName, place: tuple[str, str], key: KeyId) -> StoredKey:
         row = self._world.keys[key]
@@ -439,7 +443,8 @@ class FakeLedger:
             for (at, account), client in self._tables.accounts.items()
             if at == bridge and (account in used or (account, client) in named)
         }
-        asking = (k for k in self._world.candidates() if clients is None or k.client_id in clients)
+        here = self._world.candidates(bridge)
+        asking = (k for k in here if clients is None or k.client_id in clients)
         others = {place: c for place, c in self._tables.accounts.items() if place[0] != bridge}
         claimed = {(bridge, name): who for name, who in claim(asking, owners).items()}
         self._tables.accounts = others | claimed
