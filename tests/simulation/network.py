@@ -19,6 +19,7 @@ from reconciler.model import (
     ClientId,
     Credentials,
     Instant,
+    Lane,
     Lease,
     Observation,
     Record,
@@ -369,14 +370,15 @@ class FarLedger(_ToStore):
         await self._ask("plan", lambda: self._ledger.plan(lease, records))
 
     async def due(
-        self, bridge: BridgeName, now: Instant, limit: int, spared: Collection[str]
+        self, bridge: BridgeName, now: Instant, limit: int, most: Mapping[Lane, int]
     ) -> Sequence[Record]:
-        return await self._ask("due", lambda: self._ledger.due(bridge, now, limit, spared))
+        return await self._ask("due", lambda: self._ledger.due(bridge, now, limit, most))
 
-    async def next_due(
-        self, bridge: BridgeName, after: Instant, spared: Collection[str]
-    ) -> Instant | None:
-        return await self._ask("next_due", lambda: self._ledger.next_due(bridge, after, spared))
+    async def next_due(self, bridge: BridgeName, after: Instant) -> Instant | None:
+        return await self._ask("next_due", lambda: self._ledger.next_due(bridge, after))
+
+    async def recheck(self, lease: Lease, exchange: str, since: Instant, now: Instant) -> None:
+        await self._ask("recheck", lambda: self._ledger.recheck(lease, exchange, since, now))
 
     async def intend(self, lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
         return await self._ask("intend", lambda: self._ledger.intend(lease, records))

@@ -186,13 +186,16 @@ class Acts:
     def _check_quiet_writes(self, records: dict[Slot, Record]) -> None:
         """Outcomes of what was due explain every write; only an add has an intent.
 
-        What is parked and turns out to be held is planned anew, once.
+        What is parked and turns out to be held is planned anew, once. That a bridge flaps is no
+        longer said a while after it did.
         """
         written = Counter(self._stage.firm.tables.writes)
         due = sum(self._looks(record) for record in records.values())
         adds = sum(self._looks(record) for record in records.values() if self._is_added(record))
         held = sum(record.phase is Phase.PARKED for record in records.values())
-        explained = {"settle": due, "intend": adds, "plan": held}
+        reports = self._stage.firm.tables.reports
+        flapped = sum(reason.startswith("flapping") for _, reason in reports)
+        explained = {"settle": due, "intend": adds, "plan": held, "report": flapped}
         for what, count in written.items():
             if count > explained.get(what, 0):
                 detail = f"{count} of {what!r}; what was due explains {explained.get(what, 0)}"

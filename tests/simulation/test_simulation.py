@@ -17,7 +17,7 @@ from reconciler.attempting import Attempter
 from reconciler.backoff import Backoff
 from reconciler.jobs import Ended, Job
 from reconciler.model import ClientId, Phase, Record, Urgency
-from reconciler.pacing import Holdoffs
+from reconciler.paces import Pace
 from reconciler.slots import Candidate, Election, elect
 from tests.simulation.properties import Property
 from tests.simulation.simulation import simulate
@@ -73,7 +73,7 @@ def no_patience(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_holdoffs(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Holdoffs, "hold", lambda *_: None)
+    patch.setattr(Pace, "hush", lambda *_: 0.0)
 
 
 def no_second_look(patch: pytest.MonkeyPatch) -> None:
