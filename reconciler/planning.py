@@ -35,7 +35,6 @@ class Planner:
         self._desk = desk
         self._ports = desk.ports
         self._bridge = desk.lease.bridge
-        self._missed: frozenset[Slot] = frozenset()
         self._reported: tuple[bool, str] | None = None
 
     async def run(self) -> None:
@@ -142,7 +141,7 @@ class Planner:
         if seen is None:
             return Absence.UNKNOWN
         rebooted = self._desk.boot_id is not None and seen.boot_id not in (None, self._desk.boot_id)
-        believed = rebooted or case.slot in self._missed
+        believed = rebooted or case.slot in self._desk.missed
         return Absence.BELIEVED if believed else Absence.DOUBTED
 
     async def _write(
@@ -167,7 +166,7 @@ class Planner:
             still = [c for c in cases if c.seen is None and not self._desk.moving(c.slot, one)]
             missed = [c for c in still if _belief_matters(c, now)]
             doubted = any(self._sight(c, seen) is Absence.DOUBTED for c in missed)
-            self._missed = frozenset(c.slot for c in missed)
+            self._desk.missed = {c.slot for c in missed}
             self._desk.boot_id = seen.boot_id
             wait = rules.second_look if doubted else rules.resync
         lookout.within(spread(wait, rules.jitter, self._ports.draw).total_seconds())
