@@ -71,6 +71,8 @@ class Desk:
     """On the clock that counts what elapsed: nothing may be sent after it."""
     boot_id: str | None = None
     """Of the bridge that was listed last."""
+    missed: set[Slot] = field(default_factory=set)
+    """What the last listing lacked, but for what was attempted since."""
     lock: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     work: Bell = field(default_factory=Bell)
     idle: Bell = field(default_factory=Bell)
@@ -181,6 +183,7 @@ class Desk:
         """Hand a slot back: its outcome is written."""
         self.busy.discard(slot)
         if moved:
+            self.missed.discard(slot)
             self._move(slot)
         if slot in self._again:
             self.lookout.look(self._again.pop(slot))

@@ -36,7 +36,6 @@ class Planner:
         self._desk = desk
         self._ports = desk.ports
         self._bridge = desk.lease.bridge
-        self._missed: frozenset[Slot] = frozenset()
         self._doubted: frozenset[Slot] = frozenset()
         """Of what the last listing lacked, that which was there until then."""
         self._flapping = Flapping()
@@ -155,7 +154,7 @@ class Planner:
         if seen is None:
             return Absence.UNKNOWN
         rebooted = self._desk.boot_id is not None and seen.boot_id not in (None, self._desk.boot_id)
-        believed = rebooted or case.slot in self._missed
+        believed = rebooted or case.slot in self._desk.missed
         return Absence.BELIEVED if believed else Absence.DOUBTED
 
     async def _write(
@@ -181,7 +180,7 @@ class Planner:
             missed = [c for c in still if _belief_matters(c, now)]
             doubted = (c.slot for c in missed if self._sight(c, seen) is Absence.DOUBTED)
             self._doubted = frozenset(doubted)
-            self._missed = frozenset(c.slot for c in missed)
+            self._desk.missed = {c.slot for c in missed}
             self._desk.boot_id = seen.boot_id
             wait = rules.second_look if self._doubted else rules.resync
         lookout.within(spread(wait, rules.jitter, self._ports.draw).total_seconds())

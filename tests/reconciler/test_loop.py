@@ -613,6 +613,23 @@ async def test_one_short_listing_changes_nothing() -> None:
     assert house.bridge.changes() == 20
 
 
+async def test_one_short_listing_is_not_the_second_of_what_was_added_since_the_first() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        house.bridge.restart()
+        await anyio.sleep(5)
+        await house.at_rest()
+        house.bridge.script("observe", Lacks())
+        await house.world.set_key_active(await key_of(house), active=False)
+        house.loop.look(None)
+        await anyio.sleep(5)
+
+        assert house.there() == {}
+        assert house.tables.records == {}
+
+
 async def test_a_success_that_was_a_lie_is_found_out() -> None:
     house = House()
     await acme(house)

@@ -189,7 +189,10 @@ class FarBridge:
         self._wires = sender.wires
 
     async def observe(self) -> Observation:
-        return await self._ask("observe", self._bridge.observe)
+        seen = await self._ask("observe", self._bridge.observe)
+        listed = f"{len(seen.connectors)} listed by {self._bridge.name} {seen.boot_id or ''}"
+        self._wires.watch.trace.tell(self._sender.name, listed)
+        return seen
 
     async def pulse(self) -> str | None:
         return await self._ask("pulse", self._bridge.pulse)

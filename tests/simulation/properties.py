@@ -58,6 +58,8 @@ class Watch:
     sent: list[Request] = field(default_factory=list)
     quiet: dict[tuple[str, int, str], tuple[float, float]] = field(default_factory=dict)
     """From when until when a holder, by its epoch, may begin nothing at an exchange."""
+    jumped: bool = False
+    """A wall clock jumped: what waits by it may wait too short, or too long."""
     _under_way: Counter[tuple[str, Slot]] = field(default_factory=Counter)
 
     def violated(self, prop: Property, detail: str) -> None:
@@ -109,7 +111,7 @@ class Watch:
         place = self._place(request)
         since, until = self.quiet.get(place, (0.0, 0.0)) if place else (0.0, 0.0)
         within = since + _SAME_MOMENT < request.at < until - _SAME_MOMENT
-        if request.action != "verify" and within:
+        if request.action != "verify" and within and not self.jumped:
             detail = f"{request.action} for {request.slot}, {until - request.at:.1f} s too soon"
             self.violated(Property.ASKED, detail)
 

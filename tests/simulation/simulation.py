@@ -144,7 +144,7 @@ class Acts:
             self._watch.violated(Property.OWN, stranger)
 
     def _jump(self) -> float:
-        return _LONGEST_JUMP.total_seconds() if self._stage.jumped else 0.0
+        return _LONGEST_JUMP.total_seconds() if self._watch.jumped else 0.0
 
     async def _quiet(self) -> None:
         """Nothing is to be done but to look, and to verify what is due for it."""
@@ -186,20 +186,25 @@ class Acts:
     def _check_quiet_writes(self, records: dict[Slot, Record]) -> None:
         """Outcomes of what was due explain every write; only an add has an intent.
 
-        What is parked and turns out to be held is planned anew, once. That a bridge flaps is no
+        What turns out at its time to be held is planned anew, once. That a bridge flaps is no
         longer said a while after it did.
         """
         written = Counter(self._stage.firm.tables.writes)
         due = sum(self._looks(record) for record in records.values())
         adds = sum(self._looks(record) for record in records.values() if self._is_added(record))
-        held = sum(record.phase is Phase.PARKED for record in records.values())
         reports = self._stage.firm.tables.reports
         flapped = sum(reason.startswith("flapping") for _, reason in reports)
-        explained = {"settle": due, "intend": adds, "plan": held, "report": flapped}
+        parked = self._parked_later(records)
+        explained = {"settle": due, "intend": adds, "plan": parked, "report": flapped}
         for what, count in written.items():
             if count > explained.get(what, 0):
                 detail = f"{count} of {what!r}; what was due explains {explained.get(what, 0)}"
                 self._watch.violated(Property.QUIET, detail)
+
+    def _parked_later(self, records: dict[Slot, Record]) -> int:
+        """Return how many may be found to be held, or to hold another's connector, once due."""
+        held = self._truth.held()
+        return sum(r.phase is Phase.PARKED or s in held for s, r in records.items())
 
     def _is_added(self, record: Record) -> bool:
         """Tell whether it is added, or would be but for another's credentials, at each recheck."""

@@ -40,7 +40,6 @@ class Stage:
         self.hosts = [
             Host(name, firm, wires.around) for name in ("one", "two", "three")[: profile.replicas]
         ]
-        self.jumped = False
         self._faults_end = anyio.Event()
         self.lives: list[Replica] = []
         self.happened = 0

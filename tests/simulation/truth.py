@@ -36,6 +36,11 @@ class Truth:
         key = self._wanted(slot.bridge).get(slot)
         return key is not None and self._world.keys[key.id].api_key.startswith(WRONG)
 
+    def held(self) -> set[Slot]:
+        """Return the slots whose key or client is paused."""
+        wanted = (self._wanted(bridge) for bridge in self._firm.bridges)
+        return {slot for keys in wanted for slot, key in keys.items() if key.held}
+
     def _wanted(self, bridge: BridgeName) -> dict[Slot, StoredKey]:
         return {key.slot: key for key in self._firm.keys.desired(bridge)}
 
@@ -66,6 +71,8 @@ class Truth:
             return record.reason is Reason.UNSUPPORTED
         if row.api_key.startswith(WRONG):
             return record.reason in (Reason.REFUSED, Reason.ADOPTED)
+        if record.reason is Reason.REFUSED and record.slot in self._overtaken:
+            return True  # a recheck proves what is there, though it is not what was sent
         return self._live(bridge, record, row.api_key)
 
     def _live(self, bridge: FakeBridge, record: Record, api_key: str) -> bool:
