@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from reconciler.model import SETTLED, BridgeName, Phase, Reason, Record, Slot, StoredKey
-from tests.fakes import FakeBridge, fingerprint_of
+from tests.fakes import FakeBridge, KeyRow, fingerprint_of
 from tests.simulation.stage import WRONG, Stage
 
 
@@ -63,14 +63,10 @@ class Truth:
         row = self._world.keys[key.id]
         if record is None or key.held:
             return record is not None and record.phase in SETTLED
-        if row.broken:
-            return record.reason in (Reason.UNDECRYPTABLE, Reason.ADOPTED)
-        if self._taken(record, row.api_key):
+        if self._taken(record, row.api_key) and not row.broken:
             return record.phase in (Phase.LIVE, Phase.CONFLICT)
-        if row.exchange == "gone":
-            return record.reason is Reason.UNSUPPORTED
-        if row.api_key.startswith(WRONG):
-            return record.reason in (Reason.REFUSED, Reason.ADOPTED)
+        if expected := _lasting(row):
+            return record.reason in expected
         if record.reason is Reason.REFUSED and record.slot in self._overtaken:
             return True  # a recheck proves what is there, though it is not what was sent
         return self._live(bridge, record, row.api_key)
@@ -103,3 +99,12 @@ def _line(record: Record | None) -> str:
         return "no record"
     due = record.due_at.strftime("%d %H:%M:%S") if record.due_at else "never"
     return f"{record.slot} {record.phase}/{record.reason} due {due} {record.message}"
+
+
+def _lasting(row: KeyRow) -> tuple[Reason, ...]:
+    """Return the reasons that a key which can never be live may show; none if it can."""
+    if row.broken:
+        return Reason.UNDECRYPTABLE, Reason.ADOPTED
+    if row.exchange == "gone":
+        return (Reason.UNSUPPORTED,)
+    return (Reason.REFUSED, Reason.ADOPTED) if row.api_key.startswith(WRONG) else ()
