@@ -26,9 +26,7 @@ async def test_no_secret_is_in_anything_that_was_printed_served_or_written_down(
     site: Site, firm: Firm
 ) -> None:
     await site.start_paper()
-    uds = site.bridge_url.removeprefix("unix:")
-    origin = ["--exchange-origin", site.addresses["paper"], "--log-level", "DEBUG"]
-    await site.start("bridge", ["-m", "bridge", "--uds", uds, *origin])
+    await site.start_bridge("--log-level", "DEBUG")
     client = await firm.add_client("Acme")
     for exchange in ("binance", "kraken", "okx"):
         good = issue(exchange)
