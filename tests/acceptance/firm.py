@@ -131,9 +131,10 @@ class Firm:
 
     async def rotate(self, key: KeyId, issued: Issued | None = None) -> Issued:
         now = (await self.standing())[key]
-        self.keys[key] = issued = issued or issue(now.exchange)
+        issued = issued or issue(now.exchange)
         self.issued[now.account].add(issued.api_key)
         await self.people.replace(key, self._sealed(now.exchange, issued))
+        self.keys[key] = issued
         return issued
 
     def _sealed(self, exchange: str, issued: Issued) -> SealedEntry:

@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import secrets
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from time import monotonic
@@ -18,12 +19,12 @@ import structlog
 
 from daemon.embedded.stage import scratch
 from tests.conftest import fast_place
-from tests.faults import bridge_faults, daemon_faults
+from tests.faults import answer_faults, bridge_faults, daemon_faults, database_faults, input_faults
 from tests.faults.fault import FAULTS, Fault
 from tests.faults.runner import Result, tried
 from tests.faults.scene import stand
 
-KINDS = (bridge_faults, daemon_faults)
+KINDS = (bridge_faults, answer_faults, database_faults, daemon_faults, input_faults)
 ROW = "{:<28} {:>5} {:>6} {:>5} {:>5} {:>6} {:>8}"
 HEAD = ROW.format("fault", "tried", "keys", "lost", "wrong", "leaked", "seconds")
 
@@ -35,11 +36,7 @@ def main() -> None:
         return
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     chosen = list(_chosen(asked.faults, quick=asked.quick, times=asked.times))
-    try:
-        good = anyio.run(_run, chosen, asked.seed, backend_options={"use_uvloop": True})
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(not good)
+    sys.exit(anyio.run(_run, chosen, asked.seed, backend_options={"use_uvloop": True}))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,7 +61,25 @@ def _chosen(names: Sequence[str], *, quick: bool, times: int | None) -> Iterator
             yield fault, times or (fault.quick if quick else fault.times)
 
 
-async def _run(chosen: Sequence[tuple[Fault, int]], seed: int) -> bool:
+async def _run(chosen: Sequence[tuple[Fault, int]], seed: int) -> int:
+    """Try all of them, unless somebody says stop; return the exit code."""
+    code = 130
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_heed_signals, tasks.cancel_scope)
+        code = int(not await _tabled(chosen, seed))
+        tasks.cancel_scope.cancel()
+    return code
+
+
+async def _heed_signals(scope: anyio.CancelScope) -> None:
+    """End in order, so that nothing is left behind."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+async def _tabled(chosen: Sequence[tuple[Fault, int]], seed: int) -> bool:
     """Print the table as it grows, and the totals; return whether nothing is amiss."""
     began, done = monotonic(), []
     with scratch(fast_place(), "bridgetender-faults-") as directory:

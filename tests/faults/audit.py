@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from daemon.wiring import open_vault
 from reconciler.model import SETTLED, ClientId, KeyId, Phase
 from tests.acceptance.firm import Issued
-from tests.faults.crowd import ASSET, EXCHANGES, Crowd
+from tests.faults.crowd import ASSET, EXCHANGES
 from tests.faults.leaks import leaks
 from tests.faults.scene import Scene
 
@@ -23,15 +23,19 @@ Place = tuple[str, str]
 """Account and connector."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
-    """A stored key as people want it; *issued* is None where nobody can read it."""
+    """A stored key as people want it; *issued* is None where nobody can read it.
+
+    A *copied* one has the credentials of an older client, and must not be used.
+    """
 
     id: KeyId
     client_id: ClientId
     place: Place
     issued: Issued | None
     wanted: bool
+    copied: bool = False
 
 
 @dataclass
@@ -47,8 +51,8 @@ class Findings:
 class Audit:
     """Compares what people want with what there is."""
 
-    def __init__(self, scene: Scene, crowd: Crowd) -> None:
-        self.scene, self.crowd, self.firm = scene, crowd, scene.firm
+    def __init__(self, scene: Scene) -> None:
+        self.scene, self.crowd, self.firm = scene, scene.crowd, scene.firm
 
     async def findings(self) -> Findings:
         """Find out everything; takes a second or so."""
@@ -69,20 +73,24 @@ class Audit:
         for row in stored:  # by the age of the clients: the first has the account
             if row.wanted:
                 owners.setdefault(row.place[0], row.client_id)
-        newest = {row.place: row.id for row in stored if row.wanted}  # and of keys
-        return [
-            Row(row.id, row.client_id, row.place, row.issued, wanted=True)
-            if row.wanted and owners[row.place[0]] == row.client_id and newest[row.place] == row.id
-            else Row(row.id, row.client_id, row.place, row.issued, wanted=False)
+        newest = {
+            row.place: row.id  # and of its keys the last has the slot
             for row in stored
-        ]
+            if row.wanted and owners[row.place[0]] == row.client_id
+        }
+        first: dict[Issued, ClientId] = {}
+        for row in stored:
+            row.wanted = newest.get(row.place) == row.id
+            if row.wanted and row.issued:
+                row.copied = first.setdefault(row.issued, row.client_id) != row.client_id
+        return stored
 
     def can_live(self, row: Row) -> bool:
         return row.wanted and self._amount(row) is not None
 
     def _amount(self, row: Row) -> int | None:
-        """Return what the exchange holds for a key; None if it does not know these credentials."""
-        if row.issued is None or row.place[1] not in EXCHANGES:
+        """Return what the exchange holds for a key; None if nothing should be shown of it."""
+        if row.issued is None or row.place[1] not in EXCHANGES or row.copied:
             return None
         return self.crowd.holdings.get((row.issued.api_key, row.issued.api_secret))
 
@@ -124,6 +132,7 @@ class Audit:
             and all(key.phase in SETTLED for key in told)
             and not await self.firm.status.leftovers()
             and not await self.firm.open_intents()
+            and not await self.firm.ask("SELECT 1 FROM bridgetender.wishes")
         )
 
     async def _labels(self, rows: list[Row]) -> Mapping[Place, str]:
@@ -189,15 +198,21 @@ ORDER BY c.created_at, c.id, k.created_at, k.id
 
 def _row(fernet: Fernet, id_: KeyId, client_id: ClientId, name: str, *rest: Any) -> Row:
     status, exchange, is_testnet, is_active, *sealed = rest
-    connector = exchange.strip(" ").lower() + ("_testnet" if is_testnet else "")
+    connector = exchange.strip(" ").lower().replace("okex", "okx")
+    connector += "_testnet" if is_testnet else ""
     place = "client_" + name.lower().replace(" ", "_"), connector
     issued = _unsealed(fernet, *sealed)
     return Row(id_, client_id, place, issued, wanted=is_active and status != "SUSPENDED")
 
 
-def _unsealed(fernet: Fernet, *sealed: str | None) -> Issued | None:
+def _unsealed(
+    fernet: Fernet, api_key: str, api_secret: str, passphrase: str | None
+) -> Issued | None:
+    def plain(sealed: str) -> str:
+        return fernet.decrypt(sealed).decode()
+
     try:
-        return Issued(*(fernet.decrypt(each).decode() if each else None for each in sealed))  # type: ignore[arg-type]
+        return Issued(plain(api_key), plain(api_secret), plain(passphrase) if passphrase else None)
     except (InvalidToken, ValueError):
         return None
 

@@ -11,7 +11,6 @@ import pytest
 from daemon.store.engine import dispose
 from reconciler.verdicts import StoreError
 from tests.faults.audit import Audit, Findings
-from tests.faults.crowd import Crowd
 from tests.faults.fault import Fault
 from tests.faults.scene import Scene, Stand
 
@@ -76,8 +75,7 @@ async def tried(shared: Stand, fault: Fault, times: int, seed: int) -> Result:
 
 async def _trial(scene: Scene, fault: Fault) -> tuple[Findings, float | None]:
     """Let one fault happen to a firm at work; return what was found, and how long it took."""
-    crowd = Crowd(scene)
-    audit = Audit(scene, crowd)
+    crowd, audit = scene.crowd, Audit(scene)
     await scene.site.start_replica("daemon")
     await crowd.settle_in(fault.clients)
     await converged(audit)

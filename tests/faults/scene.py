@@ -24,6 +24,7 @@ from daemon.store import schema
 from daemon.store.engine import dispose, make_engine
 from daemon.vault import new_key
 from tests.acceptance.firm import Firm, Site
+from tests.faults.crowd import Crowd
 from tests.faults.relay import Relay, relaying
 from tests.proxy import Proxy
 
@@ -52,6 +53,9 @@ class Scene:
     relay: Relay
     chance: random.Random
     firm: Firm
+    crowd: Crowd
+    afterwards: AsyncExitStack
+    """What is to last until the daemons have stopped."""
     unmanaged: set[tuple[str, str]] = field(default_factory=set)
     """Slots (account, connector) that no daemon can know to be ours."""
     elsewhere: list[str] = field(default_factory=list)
@@ -139,6 +143,7 @@ class Stand:
         database = f"fault_{next(self._numbers)}"
         await self.cluster.server.create_database(database, TEMPLATE)
         async with AsyncExitStack() as stack:
+            afterwards = await stack.enter_async_context(AsyncExitStack())
             self.site.engine = make_engine(self.cluster.url(database))
             stack.push_async_callback(self._tidy, database)
             wire = Proxy(self.cluster.server.socket / NAME)
@@ -149,7 +154,9 @@ class Stand:
             self.site.database_url = (
                 f"postgresql://{ROLE}@127.0.0.1:{wire.port}/{database}?sslmode=disable"
             )
-            yield Scene(self.site, self.cluster, wire, relay, chance, Firm(self.site))
+            firm = Firm(self.site)
+            crowd = Crowd(firm, chance)
+            yield Scene(self.site, self.cluster, wire, relay, chance, firm, crowd, afterwards)
 
     async def _tidy(self, database: str) -> None:
         """End the daemons, empty the bridge, drop the database, begin new logs."""

@@ -10,7 +10,6 @@ from daemon.embedded.stage import scratch
 from tests.acceptance.firm import Issued
 from tests.conftest import fast_place
 from tests.faults.audit import Audit, Findings, Row
-from tests.faults.crowd import Crowd
 from tests.faults.runner import converged
 from tests.faults.scene import Scene, stand
 
@@ -22,7 +21,7 @@ async def audit() -> AsyncIterator[Audit]:
     """An audit of a small firm all of whose keys are live; the daemon has just been stopped."""
     with scratch(fast_place(), "bridgetender-faults-") as directory:
         async with stand(directory) as shared, shared.scene(random.Random(1)) as scene:
-            audit = Audit(scene, Crowd(scene))
+            audit = Audit(scene)
             await scene.site.start_replica("daemon")
             await audit.crowd.settle_in(2)
             assert await converged(audit) is not None
