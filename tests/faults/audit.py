@@ -123,6 +123,7 @@ class Audit:
         )
 
     async def _told_settled(self, living: set[KeyId]) -> bool:
+        wished = await self._wished()  # first: what is granted afterwards shows in what is told
         told = [key for key in await self.firm.status.keys() if key.phase != "inactive"]
         bridges = await self.firm.status.bridges()
         return (
@@ -132,8 +133,12 @@ class Audit:
             and all(key.phase in SETTLED for key in told)
             and not await self.firm.status.leftovers()
             and not await self.firm.open_intents()
-            and not await self.firm.ask("SELECT 1 FROM bridgetender.wishes")
+            and living.isdisjoint(wished)
         )
+
+    async def _wished(self) -> set[KeyId]:
+        """Return the keys that a person asked to have initialized again, and that were not yet."""
+        return {key for (key,) in await self.firm.ask("SELECT key_id FROM bridgetender.wishes")}
 
     async def _labels(self, rows: list[Row]) -> Mapping[Place, str]:
         vault = await open_vault(self.scene.site.engine, self.firm.keyring)

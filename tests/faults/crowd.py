@@ -99,7 +99,12 @@ class Crowd:
 
     async def _rotation(self, key: KeyId) -> Deed:
         issued = await self.issued(self._exchanges[key])
-        return lambda: self.firm.rotate(key, issued)
+
+        async def rotate() -> None:
+            if key in self.firm.keys:  # else it was deleted meanwhile
+                await self.firm.rotate(key, issued)
+
+        return rotate
 
     def _is_right(self, issued: Issued) -> bool:
         return (issued.api_key, issued.api_secret) in self.holdings

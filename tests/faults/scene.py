@@ -163,9 +163,7 @@ class Stand:
         with anyio.CancelScope(shield=True):
             for name in self.site.children.keys() - SHARED:
                 await self.site.stop(name)
-            if "bridge" not in self.site.children:
-                await self.site.start_bridge("--log-level", "DEBUG")
-            await _empty_bridge(Firm(self.site))
+            await self._empty_bridge()
             await dispose(self.site.engine)
             if self.cluster.server.child.returncode is not None:
                 await self.cluster.stop()
@@ -174,12 +172,16 @@ class Stand:
             for log in (*self.site.logs.iterdir(), self.cluster.server.log):
                 os.truncate(log, 0)
 
-
-async def _empty_bridge(firm: Firm) -> None:
-    async with firm.bridge() as bridge:
-        for row in (await bridge.get("/connectors")).json()["connectors"]:
-            place = (quote(row[name], safe="") for name in ("account", "connector"))
-            await bridge.delete("/connectors/" + "/".join(place))
+    async def _empty_bridge(self) -> None:
+        """Remove what the bridge holds; one that was left dead is started anew."""
+        bridge = self.site.children.get("bridge")
+        if bridge is None or bridge.returncode is not None:
+            await self.site.stop("bridge")
+            await self.site.start_bridge("--log-level", "DEBUG")
+        async with Firm(self.site).bridge() as asked:
+            for row in (await asked.get("/connectors")).json()["connectors"]:
+                place = (quote(row[name], safe="") for name in ("account", "connector"))
+                await asked.delete("/connectors/" + "/".join(place))
 
 
 @asynccontextmanager
