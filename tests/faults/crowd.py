@@ -94,7 +94,7 @@ class Crowd:
 
     async def mending(self) -> Deed:
         """Get right credentials for a key whose are wrong, if there is one."""
-        wrong = [key for key, issued in self.firm.keys.items() if not self._is_right(issued)]
+        wrong = [key for key in self._keys() if not self._is_right(self.firm.keys[key])]
         return await self._rotation(min(wrong, default=self._any_key()))
 
     async def _rotation(self, key: KeyId) -> Deed:
@@ -143,4 +143,8 @@ class Crowd:
         return self.chance.choice(self._clients)
 
     def _any_key(self) -> KeyId:
-        return self.chance.choice(sorted(self._exchanges.keys() & self.firm.keys.keys()))
+        return self.chance.choice(self._keys())
+
+    def _keys(self) -> list[KeyId]:
+        """Return those that we stored ourselves, and that are there still."""
+        return sorted(self._exchanges.keys() & self.firm.keys.keys())

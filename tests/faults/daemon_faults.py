@@ -3,11 +3,12 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import product
 
 import anyio
 
+from daemon.embedded.errors import EmbeddedError
 from daemon.vault import new_key
 from tests.conftest import do_without
 from tests.daemon.bridges.wire import Asked, Said
@@ -111,8 +112,7 @@ async def _revived(scene: Scene, over: Callable[[], bool]) -> AsyncIterator[None
     async def revive() -> None:
         while True:
             await scene.site.children["daemon"].wait()
-            await scene.site.kill("daemon")
-            await scene.site.start_replica("daemon")
+            await _start_again(scene)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(revive)
@@ -120,10 +120,15 @@ async def _revived(scene: Scene, over: Callable[[], bool]) -> AsyncIterator[None
         with anyio.move_on_after(30):
             while not over():  # noqa: ASYNC110  (other processes have no events)
                 await anyio.sleep(0.1)
-        await anyio.sleep(0.2)
         tasks.cancel_scope.cancel()
-    if scene.site.children["daemon"].returncode is not None:
-        await scene.site.kill("daemon")
+    await anyio.sleep(0.1)  # the last kill may be on its way
+    while scene.site.children["daemon"].returncode is not None:
+        await _start_again(scene)
+
+
+async def _start_again(scene: Scene) -> None:
+    await scene.site.kill("daemon")
+    with suppress(EmbeddedError):  # it may be killed again while it starts
         await scene.site.start_replica("daemon")
 
 
