@@ -25,14 +25,14 @@ from tests.faults.runner import Result, tried
 from tests.faults.scene import stand
 
 KINDS = (bridge_faults, answer_faults, database_faults, daemon_faults, input_faults)
-ROW = "{:<28} {:>5} {:>6} {:>5} {:>5} {:>6} {:>8}"
+ROW = "{:<36} {:>5} {:>6} {:>5} {:>5} {:>6} {:>8}"
 HEAD = ROW.format("fault", "tried", "keys", "lost", "wrong", "leaked", "seconds")
 
 
 def main() -> None:
     asked = _parser().parse_args()
     if asked.list:
-        print(*(f"{fault.name:<28} {fault.story}" for fault in FAULTS.values()), sep="\n")
+        print(*(f"{fault.name:<36} {fault.story}" for fault in FAULTS.values()), sep="\n")
         return
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     chosen = list(_chosen(asked.faults, quick=asked.quick, times=asked.times))
@@ -94,7 +94,7 @@ async def _tabled(chosen: Sequence[tuple[Fault, int]], seed: int) -> bool:
 
 def _rows(result: Result) -> Iterator[str]:
     if result.skipped:
-        yield f"{result.name:<28} skipped: {result.skipped}"
+        yield f"{result.name:<36} skipped: {result.skipped}"
         return
     counts = (result.tried, result.keys, result.lost, result.wrong, result.leaked)
     yield ROW.format(result.name, *counts, f"{result.seconds:.1f}")

@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import product
+from typing import Any
 
 import anyio
 
@@ -63,7 +64,7 @@ async def daemon_killed_at_every_step(scene: Scene) -> AsyncIterator[None]:
     await scene.through_relay()
     scene.relay.trouble = trouble
     await scene.restart_bridge()
-    async with _revived(scene, lambda: not left):
+    async with _revived(scene, left):
         yield
     scene.relay.trouble = None
 
@@ -84,7 +85,7 @@ async def daemon_killed_at_database_messages(scene: Scene) -> AsyncIterator[None
 
     scene.wire.overhear = overhear
     await scene.restart_bridge()
-    async with _revived(scene, lambda: not deaths):
+    async with _revived(scene, deaths):
         yield
     scene.wire.overhear = lambda _: None
 
@@ -106,20 +107,22 @@ def _kill(scene: Scene) -> None:
 
 
 @asynccontextmanager
-async def _revived(scene: Scene, over: Callable[[], bool]) -> AsyncIterator[None]:
-    """Start the daemon again whenever it has died, until it is *over*, or half a minute is."""
+async def _revived(scene: Scene, left: list[Any]) -> AsyncIterator[None]:
+    """Start the daemon again whenever it has died, until nothing is *left*, or half a minute."""
 
     async def revive() -> None:
         while True:
             await scene.site.children["daemon"].wait()
-            await _start_again(scene)
+            with anyio.CancelScope(shield=True):
+                await _start_again(scene)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(revive)
         yield
         with anyio.move_on_after(30):
-            while not over():  # noqa: ASYNC110  (other processes have no events)
+            while left:  # noqa: ASYNC110  (other processes have no events)
                 await anyio.sleep(0.1)
+        left.clear()
         tasks.cancel_scope.cancel()
     await anyio.sleep(0.1)  # the last kill may be on its way
     while scene.site.children["daemon"].returncode is not None:

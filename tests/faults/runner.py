@@ -65,9 +65,9 @@ async def tried(shared: Stand, fault: Fault, times: int, seed: int) -> Result:
                 result.add(*await _trial(scene, fault))
         except* pytest.skip.Exception as skipped:
             result.skipped = str(skipped.exceptions[0])
-        except* Exception as group:  # noqa: BLE001  (the others are still to be tried)
+        except* (Exception, pytest.fail.Exception) as group:  # noqa: BLE001  (the others are still to be tried)
             result.unsettled += 1
-            result.remarks += traceback.format_exception(group)
+            result.remarks += traceback.format_exception(group, limit=-3)
         if result.skipped:
             break
     return result
