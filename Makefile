@@ -4,16 +4,22 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check simulate lock bench clean
+.PHONY: help demo test faults faults-quick check simulate lock bench clean
 
 help: ## list the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.runtime ## watch stored keys become live connectors, and come back after the bridge forgets them
 	@$(BIN)/bridgetender demo $(ARGS)
 
 test: .venv/.dev ## run the tests (ARGS="-k name" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: .venv/.dev ## break everything, on real processes, and count the harm (FAULT=name, ARGS=--list)
+	@$(BIN)/python -m tests.faults $(FAULT) $(ARGS)
+
+faults-quick: .venv/.dev ## the most telling of these faults, in under four minutes
+	@$(BIN)/python -m tests.faults --quick $(ARGS)
 
 check: .venv/.dev ## lint, types, import contracts
 	$(BIN)/ruff check .

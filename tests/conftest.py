@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,12 +23,14 @@ _numbers = count(1)
 
 def installed(program: str, *, package: str) -> str:
     """Return where *program* is; skip without its Debian package, fail where that is forbidden."""
-    found = shutil.which(program)
-    if found is None and os.environ.get("BRIDGETENDER_SKIPS_FORBIDDEN"):
+    return shutil.which(program) or do_without(package)
+
+
+def do_without(package: str) -> NoReturn:
+    """Skip what needs a Debian package that is not here; fail where that is forbidden."""
+    if os.environ.get("BRIDGETENDER_SKIPS_FORBIDDEN"):
         pytest.fail(f"the Debian package {package!r} should be here")
-    if found is None:
-        pytest.skip(f"needs the Debian package {package!r}")
-    return found
+    pytest.skip(f"needs the Debian package {package!r}")
 
 
 def debians_postgres() -> Path:

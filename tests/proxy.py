@@ -6,7 +6,7 @@ a connection ends while it is read.
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +19,8 @@ class Proxy:
         self._open = asyncio.Event()
         self._open.set()
         self.port = 0
+        self.overhear: Callable[[bytes], None] = lambda _: None
+        """Told of what clients send, before it is passed on."""
         self.held = b""
         """What is kept."""
 
@@ -45,12 +47,18 @@ class Proxy:
         except OSError:
             to_client.close()
             return
-        await asyncio.gather(self._pump(client, to_server), self._pump(server, to_client))
+        await asyncio.gather(
+            self._pump(client, to_server, asking=True), self._pump(server, to_client)
+        )
 
-    async def _pump(self, source: StreamReader, sink: StreamWriter) -> None:
+    async def _pump(
+        self, source: StreamReader, sink: StreamWriter, *, asking: bool = False
+    ) -> None:
         """Pass on what comes, to the end of it; that ends the other direction, too."""
         with suppress(OSError):
             while data := await source.read(65_536):
+                if asking:
+                    self.overhear(data)
                 if not self._open.is_set():
                     self.held += data
                     await self._open.wait()

@@ -74,11 +74,11 @@ class Stage:
         """Start the paper exchange; return its URL."""
         return await self.start("paper", ["-m", "bridge.paper", "--port", "0"])
 
-    async def start_bridge(self) -> str:
+    async def start_bridge(self, *options: str) -> str:
         """Start the bridge before the paper exchange, on its unix socket."""
         where = ["--uds", self.bridge_url.removeprefix("unix:")]
         origin = ["--exchange-origin", self.addresses["paper"]]
-        return await self.start("bridge", ["-m", "bridge", *where, *origin])
+        return await self.start("bridge", ["-m", "bridge", *where, *origin, *options])
 
     async def start_daemon(self, health_port: int = 0) -> str:
         """Start the daemon; return the URL of its health and metrics."""

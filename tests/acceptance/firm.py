@@ -27,6 +27,9 @@ MAIN = BridgeName("main")
 PATIENCE = 60.0
 """Seconds after which a test gives up on a condition, on however busy a machine."""
 _GLANCE = 0.03
+CANARY = b"CANARY"
+MARK = base64.b64encode(CANARY).decode()
+"""All that is issued begins like this, so that also a part of it is found where it must not be."""
 Condition = Callable[[], Awaitable[object]]
 
 
@@ -79,9 +82,9 @@ class Issued:
 
 
 def issue(exchange: str = "binance") -> Issued:
-    api_secret = base64.b64encode(secrets.token_bytes(48)).decode()  # Kraken's are base64
-    passphrase = secrets.token_urlsafe(12) if exchange in ("okx", "kucoin") else None
-    return Issued(secrets.token_urlsafe(24), api_secret, passphrase)
+    api_secret = base64.b64encode(CANARY + secrets.token_bytes(42)).decode()  # Kraken's are base64
+    passphrase = MARK + secrets.token_urlsafe(12) if exchange in ("okx", "kucoin") else None
+    return Issued(MARK + secrets.token_urlsafe(18), api_secret, passphrase)
 
 
 class Firm:
@@ -126,10 +129,12 @@ class Firm:
         await self.people.delete_key(key)
         del self.keys[key]
 
-    async def rotate(self, key: KeyId) -> Issued:
-        self.keys[key] = issued = issue()
-        self.issued[(await self.standing())[key].account].add(issued.api_key)
-        await self.people.replace(key, self._sealed("binance", issued))
+    async def rotate(self, key: KeyId, issued: Issued | None = None) -> Issued:
+        now = (await self.standing())[key]
+        issued = issued or issue(now.exchange)
+        self.issued[now.account].add(issued.api_key)
+        await self.people.replace(key, self._sealed(now.exchange, issued))
+        self.keys[key] = issued
         return issued
 
     def _sealed(self, exchange: str, issued: Issued) -> SealedEntry:

@@ -29,6 +29,12 @@ def mentioning(words: str) -> list[str]:
     return [_said(path, "cmdline") for path in Path("/proc").glob("[0-9]*") if _names(path, words)]
 
 
+def said_of(pid: int) -> str:
+    """Return the command line and the environment of a process, as far as they may be read."""
+    path = Path(f"/proc/{pid}")
+    return _said(path, "cmdline") + _said(path, "environ")
+
+
 def _names(path: Path, words: str) -> bool:
     return words in _said(path, "cmdline") or words in _said(path, "environ")
 

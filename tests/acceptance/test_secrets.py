@@ -45,9 +45,7 @@ async def test_no_secret_is_in_anything_that_was_printed_served_or_written_down(
     site: Site, firm: Firm
 ) -> None:
     await site.start_paper()
-    uds = site.bridge_url.removeprefix("unix:")
-    origin = ["--exchange-origin", site.addresses["paper"], "--log-level", "DEBUG"]
-    await site.start("bridge", ["-m", "bridge", "--uds", uds, *origin])
+    await site.start_bridge("--log-level", "DEBUG")
     keys = await all_kinds_of_keys(firm)
     await site.start_daemon()
     await firm.until(lambda: settled(firm, len(keys)))

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ class Asked:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    target: str = ""
+    """Path and query as they came."""
 
     def json(self) -> dict[str, Any]:
         said: dict[str, Any] = json.loads(self.body)
@@ -49,7 +51,7 @@ class Hang:
 
 
 Said = Reply | Raw | Reset | Hang
-Answering = Callable[[Asked], Said]
+Answering = Callable[[Asked], Said | Awaitable[Said]]
 
 
 def told(status: int = 200, **said: Any) -> Reply:
@@ -70,7 +72,7 @@ async def serving(
         try:
             while await _exchange(answer, reader, writer):
                 pass
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.transport.abort()
@@ -97,7 +99,10 @@ async def _exchange(
 ) -> bool:
     """Answer one request; False when the connection is over."""
     asked = await _asked(reader)
-    match said := answer(asked):
+    said = answer(asked)
+    if isinstance(said, Awaitable):
+        said = await said
+    match said:
         case Raw(data):
             writer.write(data)
             await writer.drain()
@@ -120,7 +125,7 @@ async def _asked(reader: asyncio.StreamReader) -> Asked:
     headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     parts = urlsplit(target)
-    return Asked(method, unquote(parts.path), dict(parse_qsl(parts.query)), headers, body)
+    return Asked(method, unquote(parts.path), dict(parse_qsl(parts.query)), headers, body, target)
 
 
 def _rendered(reply: Reply) -> bytes:
