@@ -167,9 +167,8 @@ class Acts:
             if request.action != "verify" and not self._truth.hopeless(request.slot):
                 self._watch.violated(Property.STAYS, f"{request.action} for {request.slot}")
         for slot, calls in Counter(r.slot for r in sent).items():
-            most = self._looks(records[slot])
-            added = _ADDED_AGAIN if self._truth.hopeless(slot) else 0
-            self._require_at_most(most + added, calls, f"calls for {slot}")
+            most = self._looks(records[slot]) + self._added_again(slot)
+            self._require_at_most(most, calls, f"calls for {slot}")
         self._check_listings(records)
 
     def _check_listings(self, records: dict[Slot, Record]) -> None:
@@ -189,7 +188,7 @@ class Acts:
         What turns out at its time to be held is planned anew, once.
         """
         written = Counter(self._stage.firm.tables.writes)
-        due = sum(self._looks(record) for record in records.values())
+        due = sum(self._looks(r) + self._added_again(s) for s, r in records.items())
         adds = sum(self._looks(record) for record in records.values() if self._is_added(record))
         explained = {"settle": due, "intend": adds, "plan": self._parked_later(records)}
         for what, count in written.items():
@@ -201,6 +200,9 @@ class Acts:
         """Return how many may be found to be held, or to hold another's connector, once due."""
         held = self._truth.held()
         return sum(r.phase is Phase.PARKED or s in held for s, r in records.items())
+
+    def _added_again(self, slot: Slot) -> int:
+        return _ADDED_AGAIN if self._truth.hopeless(slot) else 0
 
     def _is_added(self, record: Record) -> bool:
         """Tell whether it is added, or would be but for another's credentials, at each recheck."""

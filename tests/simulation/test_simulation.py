@@ -25,7 +25,7 @@ from tests.simulation.simulation import simulate
 ROOT = Path(__file__).parents[2]
 SEEDS = range(5, 55)
 """One of each kind of day at least."""
-MUTATED = range(60)
+MUTATED = range(200)
 """A broken engine fails at one of these."""
 
 
