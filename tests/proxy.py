@@ -62,6 +62,8 @@ class Proxy:
                 if not self._open.is_set():
                     self.held += data
                     await self._open.wait()
+                if sink.is_closing():
+                    break
                 sink.write(data)
                 await sink.drain()
         sink.close()

@@ -116,9 +116,10 @@ class Watch:
             self.violated(Property.ASKED, detail)
 
     def _require_owner(self, request: Request, api_key: str) -> None:
+        """An account that its owner has just left, and nobody else has, is not another's."""
         slot = request.slot
         owner = self.tables.accounts.get((slot.bridge, slot.account))
-        if owner not in self.world.issued[api_key]:
+        if owner is not None and owner not in self.world.issued[api_key]:
             self.violated(Property.OWN, f"{request.who} sends {api_key} to {slot} of {owner}")
 
     # -- records

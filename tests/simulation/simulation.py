@@ -11,7 +11,7 @@ import anyio
 import structlog
 from structlog.typing import EventDict
 
-from reconciler.model import Phase, Reason, Record, Slot
+from reconciler.model import Phase, Record, Slot
 from tests.simulation.bounds import (
     longest_to_settle,
     looks_again_after,
@@ -164,12 +164,11 @@ class Acts:
     def _check_quiet_calls(self, before: int, records: dict[Slot, Record]) -> None:
         sent = self._watch.sent[before:]
         for request in sent:
-            if request.action != "verify" and not self._is_added(records[request.slot]):
+            if request.action != "verify" and not self._truth.hopeless(request.slot):
                 self._watch.violated(Property.STAYS, f"{request.action} for {request.slot}")
         for slot, calls in Counter(r.slot for r in sent).items():
-            most = self._looks(records[slot])
-            added = _ADDED_AGAIN if self._is_added(records[slot]) else 0
-            self._require_at_most(most + added, calls, f"calls for {slot}")
+            most = self._looks(records[slot]) + self._added_again(slot)
+            self._require_at_most(most, calls, f"calls for {slot}")
         self._check_listings(records)
 
     def _check_listings(self, records: dict[Slot, Record]) -> None:
@@ -190,7 +189,7 @@ class Acts:
         longer said a while after it did.
         """
         written = Counter(self._stage.firm.tables.writes)
-        due = sum(self._looks(record) for record in records.values())
+        due = sum(self._looks(r) + self._added_again(s) for s, r in records.items())
         adds = sum(self._looks(record) for record in records.values() if self._is_added(record))
         reports = self._stage.firm.tables.reports
         flapped = sum(reason.startswith("flapping") for _, reason in reports)
@@ -206,10 +205,12 @@ class Acts:
         held = self._truth.held()
         return sum(r.phase is Phase.PARKED or s in held for s, r in records.items())
 
+    def _added_again(self, slot: Slot) -> int:
+        return _ADDED_AGAIN if self._truth.hopeless(slot) else 0
+
     def _is_added(self, record: Record) -> bool:
-        """Tell whether it is added, or would be but for another's credentials, at a recheck."""
-        refused = record.phase is Phase.PARKED and record.reason is Reason.REFUSED
-        return refused or self._truth.hopeless(record.slot) or record.phase is Phase.CONFLICT
+        """Tell whether it is added, or would be but for another's credentials, at each recheck."""
+        return self._truth.hopeless(record.slot) or record.phase is Phase.CONFLICT
 
     def _looks(self, record: Record) -> int:
         """Return how often a settled record may come due in the quiet while.

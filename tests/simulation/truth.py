@@ -67,15 +67,24 @@ class Truth:
             return record.phase in (Phase.LIVE, Phase.CONFLICT)
         if expected := _lasting(row):
             return record.reason in expected
-        if record.reason is Reason.REFUSED and record.slot in self._overtaken:
-            return True  # a recheck proves what is there, though it is not what was sent
-        return self._live(bridge, record, row.api_key)
+        proved_another = self._proves_another(bridge, record, row.api_key)
+        return proved_another or self._live(bridge, record, row.api_key)
 
     def _live(self, bridge: FakeBridge, record: Record, api_key: str) -> bool:
         there = bridge.connectors.get(record.slot)
         if record.phase is not Phase.LIVE or there is None or record.key_id in self._world.wishes:
             return False
         return there.api_key == api_key or self._unknowable(bridge, record)
+
+    def _proves_another(self, bridge: FakeBridge, record: Record, api_key: str) -> bool:
+        """A recheck of what was refused proves what is there, though it is not what was sent.
+
+        Nothing finds that out, so such a key stays parked until it changes.
+        """
+        there = bridge.connectors.get(record.slot)
+        another = there is not None and there.api_key != api_key
+        refused = record.phase is Phase.PARKED and record.reason is Reason.REFUSED
+        return bridge.proves and another and refused and record.slot in self._overtaken
 
     def _unknowable(self, bridge: FakeBridge, record: Record) -> bool:
         """Without labels nobody can tell what was there before, or came late."""
