@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ from tests.simulation.simulation import simulate
 ROOT = Path(__file__).parents[2]
 SEEDS = range(100)
 """One of each kind of day at least."""
-MUTATED = range(70, 200)
-"""A broken engine fails at one of these."""
+FROZEN = 77
+"""Its replica freezes past its lease with requests ready to be sent, which few seeds have."""
 
 
 def test_some_seeds_hold() -> None:
@@ -141,6 +142,6 @@ def test_what_is_broken_on_purpose_is_found(
 ) -> None:
     broken(monkeypatch)
 
-    failed = next(filter(None, (simulate(seed).violations for seed in MUTATED)), [])
+    violations = chain.from_iterable(simulate(s).violations for s in (FROZEN, *range(60)))
 
-    assert any(violation.startswith(f"violated: {found}") for violation in failed), failed
+    assert any(violation.startswith(f"violated: {found}") for violation in violations)
