@@ -85,12 +85,18 @@ class Preparer:
 
     async def _intend(self, prepared: list[Job | Ended]) -> list[Job | Ended]:
         adds = [p.record for p in prepared if isinstance(p, Job) and p.credentials]
-        taken = await self._ports.ledger.intend(self._desk.lease, adds) if adds else ()
-        verdict = CredentialsTaken("another client's key has the same credentials")
-        return [
-            self._untried(p.before, p.before, verdict) if p.record.slot in taken else p
-            for p in prepared
-        ]
+        taken = await self._ports.ledger.intend(self._desk.lease, adds) if adds else {}
+        return [self._unless(taken.get(p.record.slot), p) for p in prepared]
+
+    def _unless(self, taken: Reason | None, prepared: Job | Ended) -> Job | Ended:
+        match taken:
+            case None:
+                return prepared
+            case Reason.ACCOUNT_TAKEN:  # the client got another one since the key was read
+                return self._postponed(prepared.before)
+            case _:
+                verdict = CredentialsTaken("another client's key has the same credentials")
+                return self._untried(prepared.before, prepared.before, verdict)
 
     def _untried(self, before: Record, record: Record, verdict: Verdict) -> Ended:
         scribe = self._desk.scribe()

@@ -12,6 +12,7 @@ from reconciler.model import (
     Lane,
     Lease,
     Observation,
+    Reason,
     Record,
     SealedKey,
     Slot,
@@ -102,10 +103,11 @@ class Ledger(Protocol):
         """Return the first due time later than *after*, of those that `due` would return then."""
         ...
 
-    async def intend(self, lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
-        """Write open intents; return, and do not write, slots whose credentials are taken.
+    async def intend(self, lease: Lease, records: Sequence[Record]) -> Mapping[Slot, Reason]:
+        """Write open intents; return, and do not write, those that would mix two clients' money.
 
-        Taken means that a slot of another client was sent the same fingerprint before.
+        ACCOUNT_TAKEN: the account is not the client's, or no longer. CREDENTIALS_TAKEN: a slot of
+        another client was sent the same fingerprint before.
         """
         ...
 

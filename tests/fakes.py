@@ -493,16 +493,22 @@ class FakeLedger:
     def _paused(self, record: Record) -> bool:
         return self._world.paused(record.slot.bridge, record.client_id, record.key_id)
 
-    async def intend(self, lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
+    async def intend(self, lease: Lease, records: Sequence[Record]) -> Mapping[Slot, Reason]:
         await self._tables.read()
+        taken: dict[Slot, Reason] = {}
         with self._tables.guarded(lease, "intend"):
-            taken = set()
             for record in records:
-                if any(_takes(other, record) for other in self._tables.records.values()):
-                    taken.add(record.slot)
+                if not self._owns_account(record):
+                    taken[record.slot] = Reason.ACCOUNT_TAKEN
+                elif any(_takes(other, record) for other in self._tables.records.values()):
+                    taken[record.slot] = Reason.CREDENTIALS_TAKEN
                 else:
                     self._tables.write(record)
         return taken
+
+    def _owns_account(self, record: Record) -> bool:
+        place = record.slot.bridge, record.slot.account
+        return self._tables.accounts.get(place) == record.client_id
 
     async def settle(self, lease: Lease, ended: Sequence[tuple[Record, Attempt | None]]) -> None:
         await self._tables.read()

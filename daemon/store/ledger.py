@@ -1,6 +1,6 @@
 """What we wrote down: one record per slot, in batches, guarded by the lease's epoch."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -95,16 +95,28 @@ FROM lanes l, LATERAL (
 ) r
 """)
 _INTEND = text(f"""
-WITH held AS ({GUARD}), asked AS (
-  SELECT s.*, EXISTS (
-    SELECT FROM bridgetender.connectors r
-    WHERE r.sent = s.sent AND r.client_id <> s.client_id
-      AND (r.bridge, r.account, r.connector) <> (s.bridge, s.account, s.connector)) AS taken
-  FROM held, {_ROWS} s
-), written AS ({_upsert("asked WHERE NOT taken")})
-SELECT a.account, a.connector FROM held LEFT JOIN asked a ON a.taken
+WITH held AS ({GUARD}), given AS MATERIALIZED (
+  SELECT s.* FROM held, {_ROWS} s
+), owned AS MATERIALIZED (
+  SELECT o.account, o.client_id FROM bridgetender.accounts o
+  JOIN given g ON o.bridge = g.bridge AND o.account = g.account FOR KEY SHARE OF o
+), asked AS (
+  SELECT g.*, CASE
+    WHEN (g.account, g.client_id) NOT IN (SELECT account, client_id FROM owned)
+      THEN '{Reason.ACCOUNT_TAKEN}'
+    WHEN EXISTS (
+      SELECT FROM bridgetender.connectors r
+      WHERE r.sent = g.sent AND r.client_id <> g.client_id
+        AND (r.bridge, r.account, r.connector) <> (g.bridge, g.account, g.connector))
+      THEN '{Reason.CREDENTIALS_TAKEN}' END AS taken
+  FROM given g
+), written AS ({_upsert("asked WHERE taken IS NULL")})
+SELECT a.account, a.connector, a.taken FROM held LEFT JOIN asked a ON a.taken IS NOT NULL
 """)
-"""One row that names no slot if none is taken; no row if the lease is lost."""
+"""One row that names no slot if none is taken; no row if the lease is lost.
+
+Who releases an account waits for us, and sees our records then.
+"""
 _ATTEMPT = ("key_id", "exchange", "action", "cause", "verdict", "at", "seconds")
 _COLUMNS = ", ".join(("bridge", "account", "connector", "message", "attempt", *_ATTEMPT))
 _HISTORY = text(f"""
@@ -189,13 +201,13 @@ class PostgresLedger:
         first: Instant | None = (await ask(self._engine, _NEXT_DUE, values))[0][0]
         return first
 
-    async def intend(self, lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
-        taken: set[Slot] = set()
+    async def intend(self, lease: Lease, records: Sequence[Record]) -> Mapping[Slot, Reason]:
+        taken: dict[Slot, Reason] = {}
         while records:
             first, records = _of_different_credentials(records)
             rows = await ask(self._engine, _INTEND, of(lease) | {"rows": to_json(first)})
             require(rows or None)
-            taken |= {Slot(lease.bridge, *slot) for slot in rows if slot[0] is not None}
+            taken |= {Slot(lease.bridge, *row[:2]): Reason(row[2]) for row in rows if row[2]}
         return taken
 
     async def settle(self, lease: Lease, ended: Sequence[tuple[Record, Attempt | None]]) -> None:

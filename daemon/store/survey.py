@@ -87,6 +87,7 @@ async def _settle_accounts(connection: AsyncConnection, values: dict[str, Any]) 
     if not of_clients:
         left = (await connection.execute(_LEFT_ACCOUNTS, values)).scalars().all()
         if left:
+            await connection.execute(_LOCK_ACCOUNTS, values | {"accounts": left})
             await connection.execute(_RELEASE_ACCOUNTS, values | {"accounts": left})
     if (await connection.execute(_UNCLAIMED[of_clients], values)).first() is not None:
         await connection.execute(_CLAIM[of_clients], values)
@@ -210,6 +211,12 @@ WHERE o.bridge = :bridge
 """Accounts whose owner has left them, with nothing of it on record."""
 
 _LEFT_ACCOUNTS = text(LEFT)
+_LOCK_ACCOUNTS = text("""
+SELECT FROM bridgetender.accounts WHERE bridge = :bridge AND account = ANY(:accounts) FOR UPDATE
+""")
+"""Waits for intents that are written just now, which the statement after it sees."""
 _RELEASE_ACCOUNTS = text("""
-DELETE FROM bridgetender.accounts WHERE bridge = :bridge AND account = ANY(:accounts)
+DELETE FROM bridgetender.accounts a WHERE a.bridge = :bridge AND a.account = ANY(:accounts)
+  AND NOT EXISTS (
+    SELECT FROM bridgetender.connectors r WHERE r.bridge = a.bridge AND r.account = a.account)
 """)

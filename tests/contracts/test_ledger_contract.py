@@ -18,7 +18,6 @@ from reconciler.model import (
     Attempt,
     BridgeName,
     Case,
-    ClientId,
     Connector,
     Instant,
     KeyId,
@@ -856,7 +855,7 @@ async def test_within_one_batch_the_first_client_has_the_credentials(store: Stor
         lease, [record_of(key, Phase.INITIALIZING, sent="f1") for key in (want, theirs)]
     )
 
-    assert set(taken) == {theirs.slot}
+    assert taken == {theirs.slot: Reason.CREDENTIALS_TAKEN}
     assert await store.record(want.slot) is not None
     assert await store.record(theirs.slot) is None
 
@@ -879,6 +878,20 @@ async def test_within_one_batch_who_may_not_have_the_credentials_takes_them_from
 
     assert set(taken) == {want.slot}
     assert await store.record(more.slot) is not None
+
+
+async def test_nothing_is_sent_to_an_account_that_is_not_the_clients_any_more(
+    store: Store,
+) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    await store.world.rename_client(want.client_id, "Blue Sky")
+    await store.ledger.survey(BRIDGE, None, None)
+
+    taken = await store.ledger.intend(lease, [record_of(want, Phase.INITIALIZING, sent="f1")])
+
+    assert taken == {want.slot: Reason.ACCOUNT_TAKEN}
+    assert await store.record(want.slot) is None
 
 
 async def test_a_client_may_use_the_same_credentials_twice_and_send_them_again(
@@ -1117,14 +1130,16 @@ async def test_whatever_is_written_is_told_as_the_pure_function_says(
     store: Store, moves: list[tuple[str, Phase, Reason, Instant | None, int]]
 ) -> None:
     lease = await leased(store)
-    want = StoredKey(
-        KeyId(UUID(int=1)), ClientId(uuid4()), slot(f"client_{uuid4()}"), "binance", "d"
-    )
+    name = str(uuid4())
+    await store.world.add_key(await store.world.add_client(name), "binance")
+    want = await wanted(store, slot(f"client_{name}"))
     before: Record | None = None
     expected: list[Transition] = []
     for what, phase, reason, tried_at, key in moves:
         after = record_of(want, phase, reason=reason, last_attempt_at=tried_at, sent=str(uuid4()))
-        after = replace(after, key_id=KeyId(UUID(int=key)))
+        after = replace(
+            after, key_id=KeyId(UUID(int=10**9 + key))
+        )  # no row is its, so none changed
         if what == "intend":
             after = replace(after, phase=Phase.INITIALIZING)
             await store.ledger.intend(lease, [after])

@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import NoReturn
@@ -467,6 +467,34 @@ async def test_credentials_of_another_client_are_not_sent() -> None:
         await house.world.delete_client(next(iter(house.world.clients)))
         await house.at_rest(within=400)
     assert house.there() == {there.slot: "binance-1"}
+
+
+async def test_a_client_that_lost_its_account_meanwhile_has_nothing_sent_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    first, second = [await house.world.add_client(name) for name in ("Acme", "acme")]
+    intend = house.store.ledger.intend
+
+    async def late(lease: Lease, records: Sequence[Record]) -> Mapping[Slot, Reason]:
+        await anyio.sleep(2)
+        return await intend(lease, records)
+
+    monkeypatch.setattr(house.store.ledger, "intend", late)
+    async with house.running():
+        await anyio.sleep(5)
+        await house.world.add_key(first, "binance", api_key="of the first")
+        await house.world.add_key(second, "kraken", api_key="of the second")
+        house.loop.look(frozenset({first}))
+        await anyio.sleep(1)
+        await house.world.rename_client(first, "Blue")
+        house.loop.look(frozenset({first, second}))
+        await house.at_rest()
+    assert house.strays == []
+    assert house.there() == {
+        house.slot("binance", "client_blue"): "of the first",
+        house.slot("kraken"): "of the second",
+    }
 
 
 async def test_a_client_whose_account_is_another_ones_has_nothing_sent() -> None:

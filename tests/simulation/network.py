@@ -22,6 +22,7 @@ from reconciler.model import (
     Lane,
     Lease,
     Observation,
+    Reason,
     Record,
     SealedKey,
     Slot,
@@ -383,7 +384,7 @@ class FarLedger(_ToStore):
     async def recheck(self, lease: Lease, exchange: str, since: Instant, now: Instant) -> None:
         await self._ask("recheck", lambda: self._ledger.recheck(lease, exchange, since, now))
 
-    async def intend(self, lease: Lease, records: Sequence[Record]) -> Collection[Slot]:
+    async def intend(self, lease: Lease, records: Sequence[Record]) -> Mapping[Slot, Reason]:
         return await self._ask("intend", lambda: self._ledger.intend(lease, records))
 
     async def settle(self, lease: Lease, ended: Sequence[tuple[Record, Attempt | None]]) -> None:

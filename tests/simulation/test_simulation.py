@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,10 @@ from tests.simulation.properties import Property
 from tests.simulation.simulation import simulate
 
 ROOT = Path(__file__).parents[2]
-SEEDS = range(5, 55)
+SEEDS = range(100)
 """One of each kind of day at least."""
-MUTATED = (204, 363, *range(60))
-"""A broken engine fails at one of these; the first two show what is rare."""
+RARE = (204, 363)
+"""A replica freezes past its lease with requests ready to be sent; a request lands very late."""
 
 
 def test_some_seeds_hold() -> None:
@@ -110,6 +111,7 @@ def no_owners(patch: pytest.MonkeyPatch) -> None:
         return elect(keys, owners)
 
     patch.setattr(tests.fakes, "elect", anybodys)
+    patch.setattr(tests.fakes.FakeLedger, "_owns_account", lambda *_: True)
 
 
 def twice(patch: pytest.MonkeyPatch) -> None:
@@ -141,6 +143,6 @@ def test_what_is_broken_on_purpose_is_found(
 ) -> None:
     broken(monkeypatch)
 
-    failed = next(filter(None, (simulate(seed).violations for seed in MUTATED)), [])
+    violations = chain.from_iterable(simulate(s).violations for s in (*RARE, *range(60)))
 
-    assert any(violation.startswith(f"violated: {found}") for violation in failed), failed
+    assert any(violation.startswith(f"violated: {found}") for violation in violations)
