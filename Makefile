@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test faults faults-quick check lock bench clean
+.PHONY: help demo test faults faults-quick check simulate lock bench clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: .venv/.dev ## lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+simulate: .venv/.dev ## the loop in a simulated, faulty world (SEEDS=2000 FIRST=0, or SEED=1234 to replay one)
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0))
 
 bench: .venv/.runtime ## figures (BENCH=convergence or reaction)
 	@$(BIN)/python -m bench.$(or $(BENCH),convergence) $(ARGS)

@@ -49,12 +49,21 @@ class Round:
     calls: int
 
 
+def _settings(options: argparse.Namespace) -> dict[str, str]:
+    """As many at once as the ideal has, and no exchange asked for patience."""
+    return {
+        "BRIDGETENDER_CONCURRENCY": str(options.concurrency),
+        "BRIDGETENDER_CONCURRENCY_START": str(options.concurrency),
+        "BRIDGETENDER_EXCHANGE_RATES": "*=0",
+    }
+
+
 async def main(options: argparse.Namespace) -> None:
     rounds = []
     with scratch(None, "bridgetender-bench-") as directory:
         for number in range(options.rounds):
             (place := directory / str(number)).mkdir(mode=0o711)
-            async with staged(place, concurrency=options.concurrency) as stage:
+            async with staged(place, _settings(options)) as stage:
                 rounds.append(await _round(stage, options))
     figures = _figures(rounds, options)
     print(json.dumps(figures) if options.json else _table(figures))
@@ -66,15 +75,15 @@ async def _round(stage: Stage, options: argparse.Namespace) -> Round:
     program = ["-m", "bench.slow_bridge", "--uds", uds, "--latency", str(options.latency)]
     await stage.start("bridge", program)
     await stage.start_daemon()
-    await _until_ready(stage)
+    await until_ready(stage)
     keyring = Keyring([stage.encryption_key])
     await _warm_up(stage, keyring)
-    rows = _rows(range(WARM_UP, WARM_UP + options.keys), keyring)
+    rows = rows_of(range(WARM_UP, WARM_UP + options.keys), keyring)
     daemon = stage.children["daemon"].pid
     cpu = _cpu_seconds(daemon)
     before = await _calls(stage)
-    began = await _store(stage.engine, "client", rows)
-    await _until_live(stage.engine, WARM_UP + options.keys)
+    began = await store(stage.engine, "client", rows)
+    await until_live(stage.engine, WARM_UP + options.keys)
     took = monotonic() - began
     cpu = _cpu_seconds(daemon) - cpu
     return Round(took, cpu, await _calls(stage) - before)
@@ -82,8 +91,8 @@ async def _round(stage: Stage, options: argparse.Namespace) -> Round:
 
 async def _warm_up(stage: Stage, keyring: Keyring) -> None:
     """A daemon runs for weeks: its first statements and connections are not what is measured."""
-    await _store(stage.engine, "warm-up", _rows(range(WARM_UP), keyring))
-    await _until_live(stage.engine, WARM_UP)
+    await store(stage.engine, "warm-up", rows_of(range(WARM_UP), keyring))
+    await until_live(stage.engine, WARM_UP)
 
 
 async def _calls(stage: Stage) -> int:
@@ -101,7 +110,7 @@ def _cpu_seconds(pid: int) -> float:
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
-def _rows(numbers: range, keyring: Keyring) -> list[dict[str, Any]]:
+def rows_of(numbers: range, keyring: Keyring) -> list[dict[str, Any]]:
     return [
         {
             "exchange": EXCHANGES[number % len(EXCHANGES)],
@@ -112,7 +121,7 @@ def _rows(numbers: range, keyring: Keyring) -> list[dict[str, Any]]:
     ]
 
 
-async def _store(engine: AsyncEngine, name: str, rows: list[dict[str, Any]]) -> float:
+async def store(engine: AsyncEngine, name: str, rows: list[dict[str, Any]]) -> float:
     """Store the keys of as many clients as are needed; return the moment of the commit."""
     names = [{"name": f"{name} {n}"} for n in range(-(-len(rows) // len(EXCHANGES)))]
     async with engine.begin() as connection:
@@ -123,7 +132,7 @@ async def _store(engine: AsyncEngine, name: str, rows: list[dict[str, Any]]) -> 
     return monotonic()
 
 
-async def _until_ready(stage: Stage) -> None:
+async def until_ready(stage: Stage) -> None:
     async with httpx.AsyncClient(base_url=stage.addresses["daemon"]) as health:
         up = False
         while not up:
@@ -131,7 +140,7 @@ async def _until_ready(stage: Stage) -> None:
             await anyio.sleep(0.05)
 
 
-async def _until_live(engine: AsyncEngine, count: int) -> None:
+async def until_live(engine: AsyncEngine, count: int) -> None:
     async with engine.connect() as connection:
         while (await connection.execute(_LIVE)).scalar_one() < count:
             await connection.rollback()

@@ -23,6 +23,8 @@ LATENCY = web.AppKey("latency", float)
 CONNECTORS = web.AppKey("connectors", dict[tuple[str, str], bytes])
 """Each as its row of the listing."""
 CALLS = web.AppKey("calls", Counter[str])
+ADDS = web.AppKey("adds", defaultdict[str, list[float]])
+"""When each exchange was added to."""
 HEARD = web.AppKey("heard", defaultdict[tuple[str, str], asyncio.Future[float]])
 
 
@@ -34,6 +36,16 @@ async def health(_: web.Request) -> web.Response:
 @routes.get("/calls")
 async def calls(request: web.Request) -> web.Response:
     return web.json_response(request.app[CALLS])
+
+
+@routes.get("/adds")
+async def adds(request: web.Request) -> web.Response:
+    return web.json_response(request.app[ADDS])
+
+
+@routes.get("/count")
+async def count(request: web.Request) -> web.Response:
+    return web.json_response(len(request.app[CONNECTORS]))
 
 
 @routes.get("/heard/{account}/{connector}")
@@ -66,6 +78,7 @@ async def create(request: web.Request) -> web.Response:
 async def add(request: web.Request) -> web.Response:
     now, body = monotonic(), await request.json()
     slot = (body["account_name"], body["connector_name"])
+    request.app[ADDS][slot[1]].append(now)
     first = request.app[HEARD][slot]
     if not first.done():
         first.set_result(now)
@@ -104,6 +117,7 @@ async def _slowly(request: web.Request, call: str) -> web.Response:
 async def _serve(path: str, latency: float) -> None:
     app = web.Application(client_max_size=LARGEST)
     app[LATENCY], app[CONNECTORS], app[CALLS] = latency, {}, Counter()
+    app[ADDS] = defaultdict[str, list[float]](list)
     app[HEARD] = defaultdict(asyncio.get_running_loop().create_future)
     app.add_routes(routes)
     runner: Any = web.AppRunner(app, access_log=None)

@@ -18,8 +18,8 @@ from reconciler.model import Phase, Reason
 M = TypeVar("M", bound=MetricWrapperBase)
 
 VERDICTS = (
-    *("done", "unavailable", "exchange_away", "throttled", "refused", "unsupported"),
-    *("undecryptable", "unclear", "conflict", "not_there"),
+    *("done", "unavailable", "exchange_away", "throttled", "refused", "mass_refusal"),
+    *("unsupported", "undecryptable", "unclear", "conflict", "not_there"),
 )
 RESULTS = ("ok", "bridge_down", "store_error")
 CALLS = ("observe", "pulse", "initialize", "verify", "remove")
@@ -93,6 +93,15 @@ class Metrics:
         self.bridge_request_duration = histogram(
             "bridge_request_duration_seconds", "Calls to the bridge.", _REQUEST, "bridge", "call"
         )
+        self.breaker_state = gauge(
+            "bridge_breaker_state", "1 while nothing is tried: the breaker is open.", "bridge"
+        )
+        self.concurrency_limit = gauge(
+            "bridge_concurrency_limit", "How many may be tried at once now.", "bridge"
+        )
+        self.mass_refusal = gauge(
+            "mass_refusal", "1 while an exchange refuses nearly everything.", "bridge", "exchange"
+        )
         self.paused = gauge("paused", "Pauses in force, of whatever reach.", "bridge")
         self.lease_held = gauge("lease_held", "1 if this replica holds the bridge.", "bridge")
         self.lease_takeovers = counter("lease_takeovers", "Leases taken.", "bridge")
@@ -120,7 +129,8 @@ class Metrics:
             each.labels(bridge)
         for each in (self.queue_due, self.queue_oldest_due, self.orphans, self.last_pass_success):
             each.labels(bridge)
-        self.paused.labels(bridge)
+        for each in (self.paused, self.breaker_state, self.concurrency_limit):
+            each.labels(bridge)
         self.lease_takeovers.labels(bridge)
         self.pass_duration.labels(bridge)
         self.start_exchange(bridge, "other")
@@ -135,6 +145,10 @@ class Metrics:
             each.labels(bridge).set(0)
         for each in (self.queue_due, self.queue_oldest_due, self.paused):
             each.labels(bridge).set(0)
+        for each in (self.breaker_state, self.concurrency_limit):
+            each.labels(bridge).set(0)
+        self.mass_refusal.remove_by_labels({"bridge": bridge})
+        self.mass_refusal.labels(bridge, "other")
 
     def zero_keys(self) -> None:
         """Take back the gauges of all keys, which the default bridge's holder exports."""
@@ -150,6 +164,7 @@ class Metrics:
     def start_exchange(self, bridge: str, exchange: str) -> None:
         """Let every verdict of *exchange* start at 0, so that a first one counts in a rate."""
         self.init_duration.labels(bridge, label_of(exchange))
+        self.mass_refusal.labels(bridge, label_of(exchange))
         for verdict in VERDICTS:
             self.init_attempts.labels(bridge, label_of(exchange), verdict)
 

@@ -9,7 +9,7 @@ import structlog
 
 from daemon.fleet import Fleet
 from daemon.notify import notify
-from daemon.store import schema
+from daemon.store import history, schema
 from daemon.store.away import in_a_line
 from daemon.store.census import count_keys, take_census
 from daemon.store.engine import require_writable, storing
@@ -27,7 +27,7 @@ LOOK_PATIENCE = 5.0
 """Seconds after which a database that does not answer counts as away."""
 LOOK_AT_DATABASE = 5.0
 COUNT = 15.0
-FORGET = 3_600.0
+FORGET = 600.0
 """Seconds between two looks at the database, two censuses, two rounds of forgetting history."""
 
 
@@ -107,7 +107,7 @@ async def count(parts: Parts) -> None:
         census = await take_census(parts.engine, BridgeName(name), parts.clock.now())
         if name in parts.vitals.bridges:  # it may have gone meanwhile
             parts.watch.counted(BridgeName(name), census)
-    if (main := parts.vitals.bridges.get(parts.watch.main)) and main.held:
+    if _holds_main(parts):
         parts.watch.counted_keys(await count_keys(parts.engine))
     else:
         parts.metrics.zero_keys()
@@ -126,8 +126,15 @@ def _summary(parts: Parts) -> str:
 
 
 async def forget(parts: Parts) -> None:
-    before = parts.clock.now() - timedelta(days=parts.settings.history_days)
-    await parts.ledger.forget_history(before)
+    """Forget old history, of every bridge there ever was: one replica is enough for that."""
+    if _holds_main(parts):
+        before = parts.clock.now() - timedelta(days=parts.settings.history_days)
+        await history.forget(parts.engine, before)
+
+
+def _holds_main(parts: Parts) -> bool:
+    main = parts.vitals.bridges.get(parts.settings.routes.default)
+    return main is not None and main.held
 
 
 async def every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:

@@ -304,7 +304,11 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
     }
 )
 _RULES: Mapping[str, _Setting] = MappingProxyType(
-    {"concurrency": _Setting("concurrency", of_text(values.whole(1, 1_000)))}
+    {
+        "concurrency": _Setting("concurrency", of_text(values.whole(1, 1_000))),
+        "concurrency_start": _Setting("concurrency_start", of_text(values.whole(1, 1_000))),
+        "rates": _Setting("exchange_rates", values.rates),
+    }
     | {
         name: _Setting(f"{name}_seconds", of_text(values.seconds(low, high)))
         for name, low, high in (

@@ -1,7 +1,7 @@
 """What a setting's text may be: each function returns the value or says what is expected."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from daemon.logs import guard
 from daemon.vault import Keyring, parse_keys
 from reconciler.model import Secret
+from reconciler.slots import canonical
 
 T = TypeVar("T")
 Said = str | Sequence[str]
@@ -31,6 +32,22 @@ def texts(said: Said) -> frozenset[str]:
     """Read a list of texts; one text is a list with commas in it."""
     items = said.split(",") if isinstance(said, str) else said
     return frozenset(item.strip() for item in items if item.strip())
+
+
+def rates(said: Said) -> Mapping[str, float]:
+    """Read attempts a second by exchange: "binance=5, *=10"."""
+    found: dict[str, float] = {}
+    for item in texts(said):
+        name, _, number = (part.strip() for part in item.partition("="))
+        exchange = canonical(name)
+        plain = re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", number)
+        if not exchange or not plain or exchange in found:
+            raise ValueError(
+                f"{item!r} is not exchange=number, each exchange once: attempts a second, such as"
+                " 'binance=5, *=10', where * is every other and 0 no limit"
+            )
+        found[exchange] = float(number)
+    return found
 
 
 def secret(said: str) -> Secret:

@@ -108,6 +108,13 @@ class Watch:
     def unmanaged(self, bridge: BridgeName, count: int) -> None:
         self._metrics.unmanaged.labels(bridge).set(count)
 
+    def paced(self, bridge: BridgeName, *, limit: int, breaker_open: bool) -> None:
+        self._metrics.concurrency_limit.labels(bridge).set(limit)
+        self._metrics.breaker_state.labels(bridge).set(breaker_open)
+
+    def mass_refusal(self, bridge: BridgeName, exchange: str, *, on: bool) -> None:
+        self._metrics.mass_refusal.labels(bridge, label_of(exchange)).set(on)
+
     def progressed(self, bridge: BridgeName) -> None:
         vitals = self._vitals.of(bridge)
         if not vitals.held:  # a holder's loop is alive by its passes alone

@@ -1,5 +1,6 @@
 """Phases and reasons in plain words: what a person reads instead of a code, and what to do."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -17,6 +18,7 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
         Reason.APPLIED: "the bridge has these credentials",
         Reason.ADOPTED: "it was on the bridge already",
         Reason.REFUSED: "the exchange refuses these credentials",
+        Reason.MASS_REFUSAL: "the exchange refuses most keys at once, so it waits",
         Reason.UNSUPPORTED: "the bridge does not support this",
         Reason.UNDECRYPTABLE: "the encryption key does not read this row",
         Reason.BRIDGE_UNAVAILABLE: "the bridge is out of reach",
@@ -50,6 +52,10 @@ _CURES: Mapping[str, str] = MappingProxyType(
             "compare key, secret, passphrase, permissions and the exchange's address allowlist;"
             " then store the key anew, or if the exchange was at fault: bridgetender reinit --key"
         ),
+        Reason.MASS_REFUSAL: (
+            "see whether the bridge's address is still on the exchange's allowlists, its clock is"
+            " right, and its proxy works; nothing is parked, it is tried again by itself"
+        ),
         Reason.UNSUPPORTED: (
             "check the exchange's name, and whether this bridge has that exchange or its testnet;"
             " delete the key and add it under the right name"
@@ -79,6 +85,7 @@ _CURES: Mapping[str, str] = MappingProxyType(
     }
 )
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_UNITS = {"w": 604_800, "m": 60} | {unit: size for size, unit in _STEPS}
 
 
 def sentence(reason: str, message: str = "") -> str:
@@ -113,3 +120,15 @@ def span(length: timedelta) -> str:
     seconds = round(length.total_seconds())
     size, unit = next(((s, u) for s, u in _STEPS if seconds >= 2 * s), _STEPS[-1])
     return f"{max(seconds // size, 0)} {unit}"
+
+
+def length(text: str) -> timedelta:
+    """Return how long *text* is, such as 90s, 30min, 2h, 3d or 1w. Raises ValueError.
+
+    >>> length("90min")
+    datetime.timedelta(seconds=5400)
+    """
+    match = re.fullmatch(r"([0-9]{1,5}) ?(s|min|m|h|d|w)", text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no length of time: 90s, 30min, 2h, 3d or 1w")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])

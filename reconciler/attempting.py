@@ -1,16 +1,17 @@
 """The call: one job is tried once, and what comes of it is an outcome."""
 
-import anyio
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from reconciler.desk import Desk
 from reconciler.fence import fenced
 from reconciler.jobs import Ended, Job, history
-from reconciler.pacing import Holdoffs
+from reconciler.judging import Judge
 from reconciler.records import Action, Outcome
 from reconciler.verdicts import (
+    ExchangeAway,
     LeaseLost,
+    MassRefusal,
     NotThere,
     Refused,
     Throttled,
@@ -23,24 +24,25 @@ log = structlog.get_logger()
 
 
 class Attempter:
-    """Tries jobs, and lets the bridge's breaker and the exchanges' holdoffs know how it went."""
+    """Tries jobs, and lets the bridge's breaker and limit and the exchange's pace know of it."""
 
-    def __init__(self, desk: Desk, holdoffs: Holdoffs) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._ports = desk.ports
-        self._holdoffs = holdoffs
+        self._judge = Judge(desk)
 
     async def attempt(self, job: Job) -> Ended:
         """Raises LeaseLost before anything, or anything more, is sent."""
         self._desk.require_lease()
-        at, started = self._ports.clock.now(), anyio.current_time()
+        at, started = self._ports.clock.now(), self._ports.clock.elapsed()
         name = self._desk.next_attempt()
         # The name is in whatever is logged by whoever is asked.
         with bound_contextvars(attempt=name), fenced(self._desk.require_lease):
-            outcome = await self._outcome(job)
-        attempt = history(name, job.record, outcome, at, anyio.current_time() - started)
+            outcome = await self._judge.judged(job.record, await self._outcome(job))
+        attempt = history(name, job.record, outcome, at, self._ports.clock.elapsed() - started)
         self._ports.meter.attempted(attempt)
-        self._pace(job.record.exchange, outcome.verdict or outcome.unproven)
+        self._pace(job.before.exchange, outcome.verdict or outcome.unproven, started)
+        self._desk.tell_pace()
         return Ended(job.before, self._desk.scribe().attempted(job.record, outcome), attempt)
 
     async def _outcome(self, job: Job) -> Outcome:
@@ -79,16 +81,27 @@ class Attempter:
             return Outcome(Action.INITIALIZE, applied=True, unproven=unproven)
         return Outcome(Action.INITIALIZE, applied=True, verified=verified)
 
-    def _pace(self, exchange: str, verdict: Verdict | None) -> None:
-        breaker, lookout = self._desk.breaker, self._desk.lookout
-        rules = self._ports.rules
+    def _pace(self, exchange: str, verdict: Verdict | None, began: float) -> None:
+        desk, rules = self._desk, self._ports.rules
+        now = self._ports.clock.elapsed()
         if isinstance(verdict, Unavailable):
-            if breaker.failed():
-                lookout.within(breaker.next_probe(self._ports.draw).total_seconds())
+            desk.limit.went_badly(began, now, desk.paces.under_way)
+            if desk.breaker.failed():
+                desk.lookout.within(desk.breaker.next_probe(self._ports.draw).total_seconds())
             return
-        breaker.answered()
-        if isinstance(verdict, Throttled):
-            wait = verdict.retry_after or rules.backoff.first
-            self._holdoffs.hold(exchange, self._ports.clock.now() + wait)
+        desk.breaker.answered()
+        desk.limit.went_well(desk.paces.under_way)
+        pace = desk.paces.of(exchange)
+        match verdict:
+            case Throttled(retry_after=asked):
+                least = asked.total_seconds() if asked else 0.0
+                wait = pace.throttled(least, now, self._ports.draw)
+                log.warning("exchange_throttled", exchange=exchange, quiet_s=round(wait, 3))
+            case Unclear() | ExchangeAway():
+                pace.limit.went_badly(began, now, pace.under_way)
+            case MassRefusal():
+                pass  # whoever judged it has slowed it
+            case _:
+                pace.went_well()
         if isinstance(verdict, Unclear | NotThere):  # observe before acting again
-            lookout.within(rules.second_look.total_seconds())
+            desk.lookout.within(rules.second_look.total_seconds())

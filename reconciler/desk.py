@@ -11,7 +11,8 @@ from reconciler.backoff import Draw
 from reconciler.bell import Bell
 from reconciler.lookout import Lookout
 from reconciler.model import Instant, Lease, Phase, Reason, Record, SealedKey, Slot, Urgency
-from reconciler.pacing import Breaker
+from reconciler.paces import Paces
+from reconciler.pacing import Breaker, Limit
 from reconciler.ports import Bridge, Clients, Clock, Keys, Leases, Ledger, Meter, Vault
 from reconciler.records import Scribe
 from reconciler.rules import Rules
@@ -70,17 +71,30 @@ class Desk:
     """On the clock that counts what elapsed: nothing may be sent after it."""
     boot_id: str | None = None
     """Of the bridge that was listed last."""
+    missed: set[Slot] = field(default_factory=set)
+    """What the last listing lacked, but for what was attempted since."""
     lock: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     work: Bell = field(default_factory=Bell)
     idle: Bell = field(default_factory=Bell)
     busy: set[Slot] = field(default_factory=set)
     fresh: dict[Slot, Due] = field(default_factory=dict)
     """Planned, most urgent and not written yet: the worker is about to write their intents."""
-    room: Callable[[], int] = lambda: 0
-    """How many more the worker would take now."""
+    room: Callable[[str], int] = lambda _: 0
+    """How many more of an exchange the worker would take now."""
+    limit: Limit = field(init=False)
+    paces: Paces = field(init=False)
     _passes: list[Pass] = field(default_factory=list)
     _again: dict[Slot, Clients] = field(default_factory=dict)
     _attempts: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        rules = self.ports.rules
+        self.limit = Limit(1, rules.concurrency, min(rules.concurrency_start, rules.concurrency))
+        self.paces = Paces(rules)
+
+    def tell_pace(self) -> None:
+        now, closed = self.limit.now, self.breaker.closed
+        self.ports.meter.paced(self.lease.bridge, limit=now, breaker_open=not closed)
 
     def scribe(self) -> Scribe:
         ports = self.ports
@@ -134,7 +148,7 @@ class Desk:
         now, rest = self.ports.clock.now(), []
         for record in records:
             self._move(record.slot, by)
-            if self._is_fresh(record, now) and len(self.fresh) < self.room():
+            if self._is_fresh(record, now) and len(self.fresh) < self.room(record.exchange):
                 self.fresh[record.slot] = Due(record, sealed.get(record.slot), by.began)
             else:
                 self.fresh.pop(record.slot, None)
@@ -169,6 +183,7 @@ class Desk:
         """Hand a slot back: its outcome is written."""
         self.busy.discard(slot)
         if moved:
+            self.missed.discard(slot)
             self._move(slot)
         if slot in self._again:
             self.lookout.look(self._again.pop(slot))

@@ -83,6 +83,7 @@ class Reason(StrEnum):
     CREDENTIALS_TAKEN = "credentials_taken"
     PAUSED = "paused"
     ORPHAN = "orphan"
+    MASS_REFUSAL = "mass_refusal"
     REMOVAL_UNSUPPORTED = "removal_unsupported"
 
 
@@ -95,11 +96,20 @@ class Verified(StrEnum):
 
 
 class Urgency(IntEnum):
-    """The three classes of work; lower is sooner."""
+    """The classes of work; lower is sooner."""
 
     NOW = 0
+    """A person's wish, a new or changed key."""
     SOON = 1
+    """Retries."""
     BULK = 2
+    """Lost after a restart, rechecks."""
+    PROOF = 3
+    """Verification of what is live."""
+
+
+Lane = tuple[str, Urgency]
+"""What is due of one exchange in one class."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -268,3 +278,22 @@ class Attempt:
     at: Instant
     seconds: float
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """That a slot came to stand otherwise, for the history.
+
+    *was* is the phase and reason in which it stood, None if nothing was written down of it. The
+    rest is of the record that moved it, whose key may be another; *at* is the store's time.
+    """
+
+    slot: Slot
+    key_id: KeyId
+    client_id: ClientId
+    was: tuple[Phase, Reason] | None
+    phase: Phase
+    reason: Reason
+    cause: Reason
+    message: str
+    at: Instant

@@ -1,10 +1,9 @@
-"""When to leave a bridge or an exchange alone. Pure but for the clock it is handed."""
+"""When to leave a bridge alone, how many at once, how fast. Pure: the time is handed in."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 from reconciler.backoff import Backoff, Draw
-from reconciler.model import Instant
 
 
 @dataclass(slots=True)
@@ -52,15 +51,81 @@ class Breaker:
 
 
 @dataclass(slots=True)
-class Holdoffs:
-    """Exchanges that asked for quiet, each until its own time."""
+class Limit:
+    """How many may be tried at once: more while all goes well, half as many at each trouble.
 
-    _until: dict[str, Instant] = field(default_factory=dict)
+    Additive increase, multiplicative decrease: one more for each whole round that went well. Until
+    the first trouble each success allows one more, so that a round doubles it. Failures of what was
+    begun before the last cut tell nothing new.
+    """
 
-    def hold(self, exchange: str, until: Instant) -> None:
-        self._until[exchange] = max(until, self._until.get(exchange, until))
+    floor: int
+    ceiling: int
+    value: float
+    _doubling: bool = True
+    _cut_at: float = float("-inf")
 
-    def held(self, now: Instant) -> dict[str, Instant]:
-        """Return the exchanges to spare at *now*, with the end of each one's quiet."""
-        self._until = {name: until for name, until in self._until.items() if until > now}
-        return self._until
+    @property
+    def now(self) -> int:
+        return int(self.value)
+
+    def went_well(self, under_way: int) -> None:
+        """Take note of a success while *under_way* were tried; an idle limit proves nothing."""
+        if 2 * under_way >= self.now:
+            more = 1.0 if self._doubling else 1.0 / self.now
+            self.value = min(self.value + more, self.ceiling)
+
+    def went_badly(self, began: float, now: float, under_way: int) -> None:
+        """Halve what was *under_way*, when what *began* then failed at *now*, in seconds."""
+        if began >= self._cut_at:
+            self.value = max(min(self.value, under_way) / 2, self.floor)
+            self._doubling, self._cut_at = False, now
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many attempts a second, and how many at once after a rest."""
+
+    per_second: float
+    burst: float
+
+    @classmethod
+    def of(cls, per_second: float) -> "Rate":
+        """Return a rate whose burst is that of two seconds, or a single one of a slow rate."""
+        return cls(per_second, max(2 * per_second, 1.0))
+
+    def part(self, share: float) -> "Rate":
+        return Rate(self.per_second * share, max(self.burst * share, 1.0))
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token for each attempt; they come back at a rate, slower for a while after a throttling."""
+
+    rate: Rate
+    _tokens: float = float("inf")
+    _at: float = float("-inf")
+    _share: float = 1.0
+
+    def level(self, now: float) -> float:
+        """Return the tokens there are at *now*, in seconds of a clock that never goes back."""
+        come_back = self.rate.per_second * self._share * max(now - self._at, 0.0)
+        self._tokens = min(self._tokens + come_back, self.rate.burst)
+        self._at = max(now, self._at)
+        return self._tokens
+
+    def take(self, now: float) -> None:
+        self._tokens = self.level(now) - 1
+
+    def slow_down(self, now: float) -> None:
+        """Begin anew without a token, at half the rate; never below a sixteenth."""
+        self.level(now)
+        self._tokens, self._share = 0.0, max(self._share / 2, 1 / 16)
+
+    def went_well(self) -> None:
+        self._share = min(self._share + 1 / 64, 1.0)
+
+    def wait(self, tokens: float, now: float) -> float:
+        """Return the seconds until there are *tokens*."""
+        missing = tokens - self.level(now)
+        return max(missing, 0.0) / (self.rate.per_second * self._share)

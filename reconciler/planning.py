@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint
 from reconciler.backoff import spread
 from reconciler.decide import decide
 from reconciler.desk import Desk, Pass
+from reconciler.flapping import Flapping
 from reconciler.model import (
     Absence,
     Case,
@@ -35,7 +36,9 @@ class Planner:
         self._desk = desk
         self._ports = desk.ports
         self._bridge = desk.lease.bridge
-        self._missed: frozenset[Slot] = frozenset()
+        self._doubted: frozenset[Slot] = frozenset()
+        """Of what the last listing lacked, that which was there until then."""
+        self._flapping = Flapping()
         self._reported: tuple[bool, str] | None = None
 
     async def run(self) -> None:
@@ -72,6 +75,7 @@ class Planner:
     async def look(self, clients: Clients, one: Pass) -> None:
         """Make one pass over *clients*' slots; only one over everybody's asks the bridge."""
         seen = await self._observe() if clients is None else None
+        self._desk.tell_pace()
         survey = await self._ports.ledger.survey(self._bridge, seen, clients)
         await self._plan(survey.cases, seen, one)
         self._desk.work.ring()  # with the bridge back, what is due by itself is begun too
@@ -103,17 +107,25 @@ class Planner:
             breaker.probed(well=False)
             await self._report(up=False, reason=str(verdict))
             return None
-        await self._report(up=True, reason="")
+        await self._report(up=True, reason=self._flapping_in_words(seen))
         if not breaker.closed and not breaker.on_trial:
             await self._ports.ledger.waive(self._desk.lease, self._ports.clock.now())
         breaker.probed(well=True)
         return seen
 
+    def _flapping_in_words(self, seen: Observation) -> str:
+        """Return what makes this bridge forget again and again; it is made good all the same."""
+        doubted = self._doubted
+        returned = sum(each.slot in doubted for each in seen.connectors) if doubted else 0
+        return self._flapping.listed(seen.boot_id, returned, self._ports.clock.elapsed())
+
     async def _report(self, *, up: bool, reason: str) -> None:
         self._ports.meter.bridge_up(self._bridge, up=up, reason=reason)
         if (up, reason) == self._reported:
             return
-        if up:
+        if up and reason:
+            log.warning("bridge_flaps", bridge=self._bridge, reason=reason)
+        elif up:
             log.info("bridge_up", bridge=self._bridge)
         else:
             log.warning("bridge_down", bridge=self._bridge, reason=reason)
@@ -142,7 +154,7 @@ class Planner:
         if seen is None:
             return Absence.UNKNOWN
         rebooted = self._desk.boot_id is not None and seen.boot_id not in (None, self._desk.boot_id)
-        believed = rebooted or case.slot in self._missed
+        believed = rebooted or case.slot in self._desk.missed
         return Absence.BELIEVED if believed else Absence.DOUBTED
 
     async def _write(
@@ -166,10 +178,11 @@ class Planner:
             now = self._ports.clock.now()
             still = [c for c in cases if c.seen is None and not self._desk.moving(c.slot, one)]
             missed = [c for c in still if _belief_matters(c, now)]
-            doubted = any(self._sight(c, seen) is Absence.DOUBTED for c in missed)
-            self._missed = frozenset(c.slot for c in missed)
+            doubted = (c.slot for c in missed if self._sight(c, seen) is Absence.DOUBTED)
+            self._doubted = frozenset(doubted)
+            self._desk.missed = {c.slot for c in missed}
             self._desk.boot_id = seen.boot_id
-            wait = rules.second_look if doubted else rules.resync
+            wait = rules.second_look if self._doubted else rules.resync
         lookout.within(spread(wait, rules.jitter, self._ports.draw).total_seconds())
 
 

@@ -9,6 +9,7 @@ from reconciler.model import (
     ClientId,
     Credentials,
     Instant,
+    Lane,
     Lease,
     Observation,
     Record,
@@ -69,7 +70,8 @@ class Ledger(Protocol):
     """What we wrote down, one record per slot. Any call may raise StoreError.
 
     Writes are guarded by the lease's epoch: they raise LeaseLost, and nothing is written, once
-    somebody else has taken the bridge.
+    somebody else has taken the bridge. Whatever is written, `reconciler.history.transition` says
+    what the history keeps of it.
     """
 
     async def survey(
@@ -88,17 +90,15 @@ class Ledger(Protocol):
         ...
 
     async def due(
-        self, bridge: BridgeName, now: Instant, limit: int, spared: Collection[str]
+        self, bridge: BridgeName, now: Instant, limit: int, most: Mapping[Lane, int]
     ) -> Sequence[Record]:
-        """Return the records whose time has come, most urgent first.
+        """Return the records whose time has come, most urgent first, those of a pause left out.
 
-        But for those of *spared* exchanges, and for those that a pause reaches.
+        Up to *limit* of a class, the exchanges in turns; of a lane up to *most* where that is said.
         """
         ...
 
-    async def next_due(
-        self, bridge: BridgeName, after: Instant, spared: Collection[str]
-    ) -> Instant | None:
+    async def next_due(self, bridge: BridgeName, after: Instant) -> Instant | None:
         """Return the first due time later than *after*, of those that `due` would return then."""
         ...
 
@@ -125,6 +125,10 @@ class Ledger(Protocol):
 
     async def waive(self, lease: Lease, now: Instant) -> None:
         """Make due what only waited because the bridge was unavailable."""
+        ...
+
+    async def recheck(self, lease: Lease, exchange: str, since: Instant, now: Instant) -> None:
+        """Make due what is parked as refused by *exchange* and was attempted *since* then."""
         ...
 
     async def report(self, lease: Lease, *, up: bool, reason: str, now: Instant) -> None:
@@ -187,6 +191,14 @@ class Meter(Protocol):
     def bridge_up(self, bridge: BridgeName, *, up: bool, reason: str) -> None: ...
     def lease_held(self, bridge: BridgeName, *, held: bool) -> None: ...
     def unmanaged(self, bridge: BridgeName, count: int) -> None: ...
+    def paced(self, bridge: BridgeName, *, limit: int, breaker_open: bool) -> None:
+        """How many may be tried at once now, and whether nothing is tried at all."""
+        ...
+
+    def mass_refusal(self, bridge: BridgeName, exchange: str, *, on: bool) -> None:
+        """An exchange refuses nearly everything, or does so no more."""
+        ...
+
     def progressed(self, bridge: BridgeName) -> None:
         """A lease was asked for or renewed, with whatever result: the loop is alive."""
         ...

@@ -25,6 +25,7 @@ from reconciler.steps import Adopt, Confirm, Forget, Initialize, Park, Remove, S
 from reconciler.verdicts import (
     CredentialsTaken,
     ExchangeAway,
+    MassRefusal,
     NotThere,
     Refused,
     Throttled,
@@ -116,7 +117,7 @@ class Scribe:
         live = self._move(record, Event.CONFIRM, Reason.APPLIED)
         key = sealed.key
         live = replace(live, key_id=key.id, digest=key.digest, first_unready_at=None)
-        return self._due(live, self._until_verified(), Urgency.BULK)
+        return self._due(live, self._until_verified(), Urgency.PROOF)
 
     def postponed(self, record: Record) -> Record:
         """Return *record* due later: it is for the next pass to say what it needs, if anything."""
@@ -145,7 +146,7 @@ class Scribe:
             return self._failed(record, record, verdict, proof=True)
         live = self._live(record, Event.DONE, outcome.verified)
         if outcome.unproven is None:
-            return self._due(live, self._until_verified(), Urgency.BULK)
+            return self._due(live, self._until_verified(), Urgency.PROOF)
         live = replace(live, message=str(outcome.unproven))
         wait = self._asked(outcome.unproven, self.rules.verify_again)
         return self._due(live, wait, Urgency.SOON)
@@ -320,6 +321,7 @@ REASONS: dict[type[Verdict], Reason] = {
     ExchangeAway: Reason.EXCHANGE_AWAY,
     Throttled: Reason.THROTTLED,
     Refused: Reason.REFUSED,
+    MassRefusal: Reason.MASS_REFUSAL,
     Unsupported: Reason.UNSUPPORTED,
     Undecryptable: Reason.UNDECRYPTABLE,
     Unclear: Reason.UNCLEAR,

@@ -38,6 +38,12 @@ class Refused(Verdict):
     name = "refused"
 
 
+class MassRefusal(Verdict):
+    """The exchange refuses nearly everything, so the fault is hardly the keys'. It pauses."""
+
+    name = "mass_refusal"
+
+
 class Unsupported(Verdict):
     """This bridge cannot do that, for any credentials. Park until key or bridge change."""
 

@@ -16,6 +16,7 @@ from uuid import UUID
 import anyio
 from anyio.lowlevel import checkpoint
 
+from reconciler.history import transition
 from reconciler.model import (
     Attempt,
     BridgeName,
@@ -25,6 +26,7 @@ from reconciler.model import (
     Credentials,
     Instant,
     KeyId,
+    Lane,
     Lease,
     Observation,
     Phase,
@@ -35,6 +37,7 @@ from reconciler.model import (
     Slot,
     StoredKey,
     Survey,
+    Transition,
     Urgency,
     Verified,
 )
@@ -136,6 +139,8 @@ class FakeWorld:
         self.keys: dict[KeyId, KeyRow] = {}
         self.wishes: set[KeyId] = set()
         self.pauses: set[tuple[str, object]] = set()
+        self.homes: dict[ClientId, BridgeName] = {}
+        """The bridge that each client belongs to; without one, to any that asks."""
         self.issued: dict[str, set[ClientId]] = defaultdict(set)
         """Whose each api_key ever was."""
         self._count = 0
@@ -215,8 +220,10 @@ class FakeWorld:
         row = self.clients[client]
         return account_name(row.name, row.account)
 
-    def candidates(self) -> list[Candidate]:
-        return [self._candidate(key) for key in self.keys.values()]
+    def candidates(self, bridge: BridgeName | None = None) -> list[Candidate]:
+        """Return every key, or those of the clients that belong to *bridge*."""
+        rows = (k for k in self.keys.values() if self.homes.get(k.client_id, bridge) == bridge)
+        return [self._candidate(key) for key in (rows if bridge else self.keys.values())]
 
     def _candidate(self, key: KeyRow) -> Candidate:
         client = self.clients[key.client_id]
@@ -274,6 +281,8 @@ class Tables:
     clock: FakeClock | HandClock
     records: dict[Slot, Record] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
+    told: list[Transition] = field(default_factory=list)
+    told_last: dict[Slot, Transition] = field(default_factory=dict)
     accounts: dict[tuple[BridgeName, str], ClientId] = field(default_factory=dict)
     leases: dict[BridgeName, LeaseRow] = field(default_factory=dict)
     waiting: dict[tuple[BridgeName, str], Instant] = field(default_factory=dict)
@@ -300,7 +309,11 @@ class Tables:
             raise StoreError("the connection was lost before the answer")
 
     def write(self, record: Record) -> None:
-        self.records.pop(record.slot, None)
+        before = self.records.pop(record.slot, None)
+        last = self.told_last.get(record.slot)
+        if told := transition(before, last, record, self.clock.now()):
+            self.told.append(told)
+            self.told_last[record.slot] = told
         if record.phase is not Phase.REMOVED:
             self.records[record.slot] = record
 
@@ -372,7 +385,7 @@ class FakeKeys:
 
     def elected(self, bridge: BridgeName) -> Election:
         owned = {name: who for (at, name), who in self._tables.accounts.items() if at == bridge}
-        return elect(self._world.candidates(), owned)
+        return elect(self._world.candidates(bridge), owned)
 
     def _stored(self, bridge: BridgeName, place: tuple[str, str], key: KeyId) -> StoredKey:
         row = self._world.keys[key]
@@ -430,7 +443,8 @@ class FakeLedger:
             for (at, account), client in self._tables.accounts.items()
             if at == bridge and (account in used or (account, client) in named)
         }
-        asking = (k for k in self._world.candidates() if clients is None or k.client_id in clients)
+        here = self._world.candidates(bridge)
+        asking = (k for k in here if clients is None or k.client_id in clients)
         others = {place: c for place, c in self._tables.accounts.items() if place[0] != bridge}
         claimed = {(bridge, name): who for name, who in claim(asking, owners).items()}
         self._tables.accounts = others | claimed
@@ -444,24 +458,36 @@ class FakeLedger:
                     self._world.wishes.discard(record.key_id)
 
     async def due(
-        self, bridge: BridgeName, now: Instant, limit: int, spared: Collection[str]
+        self, bridge: BridgeName, now: Instant, limit: int, most: Mapping[Lane, int]
     ) -> Sequence[Record]:
         await self._tables.read()
-        due = [(r.urgency, at, r) for at, r in self._timed(bridge, spared) if at <= now]
-        return [r for *_, r in sorted(due, key=lambda item: item[:2])][:limit]
+        lanes = defaultdict[Lane, list[Record]](list)
+        for _, record in sorted(self._timed(bridge, now), key=lambda item: item[0]):
+            lane = record.exchange, record.urgency
+            if len(lanes[lane]) < most.get(lane, limit):
+                lanes[lane].append(record)
+        found: list[Record] = []
+        for urgency in Urgency:
+            ranked = [
+                (rank, record.due_at, record.slot, record)
+                for (_, u), records in lanes.items()
+                for rank, record in enumerate(records)
+                if u is urgency
+            ]
+            found += [record for *_, record in sorted(ranked, key=lambda item: item[:3])[:limit]]
+        return found
 
-    async def next_due(
-        self, bridge: BridgeName, after: Instant, spared: Collection[str]
-    ) -> Instant | None:
+    async def next_due(self, bridge: BridgeName, after: Instant) -> Instant | None:
         await self._tables.read()
-        return min((at for at, _ in self._timed(bridge, spared) if at > after), default=None)
+        return min((at for at, _ in self._timed(bridge) if at > after), default=None)
 
-    def _timed(self, bridge: BridgeName, spared: Collection[str]) -> list[tuple[Instant, Record]]:
+    def _timed(
+        self, bridge: BridgeName, until: Instant | None = None
+    ) -> list[tuple[Instant, Record]]:
         return [
             (r.due_at, r)
-            for r in self._tables.records.values()
-            if r.slot.bridge == bridge and r.due_at is not None and r.exchange not in spared
-            if not self._paused(r)
+            for r in self._on(bridge)
+            if r.due_at is not None and (until is None or r.due_at <= until) and not self._paused(r)
         ]
 
     def _paused(self, record: Record) -> bool:
@@ -482,23 +508,15 @@ class FakeLedger:
         await self._tables.read()
         with self._tables.guarded(lease, "settle"):
             for record, attempt in ended:
-                self._tables.write(self._still_live(record))
+                self._tables.write(record)
+                if self._outdated(record):
+                    self._tables.write(_recalled(record))
                 if attempt is not None:
                     self._tables.attempts.append(attempt)
 
-    def _still_live(self, record: Record) -> Record:
+    def _outdated(self, record: Record) -> bool:
         row = self._world.keys.get(record.key_id)
-        if record.phase is not Phase.LIVE or row is None or row.digest == record.digest:
-            return record
-        return replace(
-            record,
-            phase=Phase.PENDING,
-            reason=Reason.CHANGED,
-            cause=Reason.CHANGED,
-            urgency=Urgency.NOW,
-            due_at=record.due_set_at,
-            first_unready_at=record.first_unready_at or record.due_set_at,
-        )
+        return record.phase is Phase.LIVE and row is not None and row.digest != record.digest
 
     async def reclaim(self, lease: Lease, now: Instant) -> None:
         await self._tables.read()
@@ -517,6 +535,15 @@ class FakeLedger:
                 if waits and record.reason is Reason.BRIDGE_UNAVAILABLE:
                     self._tables.write(replace(record, due_at=now, due_set_at=now))
 
+    async def recheck(self, lease: Lease, exchange: str, since: Instant, now: Instant) -> None:
+        await self._tables.read()
+        with self._tables.guarded(lease, "recheck"):
+            for record in self._on(lease.bridge):
+                tried = record.last_attempt_at is not None and record.last_attempt_at >= since
+                refused = record.phase is Phase.PARKED and record.reason is Reason.REFUSED
+                if refused and tried and record.exchange == exchange:
+                    self._tables.write(replace(record, due_at=now, due_set_at=now))
+
     async def report(self, lease: Lease, *, up: bool, reason: str, now: Instant) -> None:
         del now
         await self._tables.read()
@@ -525,6 +552,18 @@ class FakeLedger:
 
     def _on(self, bridge: BridgeName) -> list[Record]:
         return [r for slot, r in self._tables.records.items() if slot.bridge == bridge]
+
+
+def _recalled(record: Record) -> Record:
+    return replace(
+        record,
+        phase=Phase.PENDING,
+        reason=Reason.CHANGED,
+        cause=Reason.CHANGED,
+        urgency=Urgency.NOW,
+        due_at=record.due_set_at,
+        first_unready_at=record.first_unready_at or record.due_set_at,
+    )
 
 
 def _takes(other: Record, record: Record) -> bool:
@@ -551,6 +590,9 @@ class FakeStore:
 
     async def attempts(self) -> Sequence[Attempt]:
         return self.tables.attempts
+
+    async def transitions(self) -> Sequence[Transition]:
+        return self.tables.told
 
     async def expire(self, bridge: BridgeName) -> None:
         """Let the lease's term end now, however long it had to run."""
@@ -790,6 +832,8 @@ class RecordingMeter:
         self.held: list[bool] = []
         self.unmanaged_counts: list[int] = []
         self.progress = 0
+        self.limits: list[int] = []
+        self.mass_refusals: list[tuple[str, bool]] = []
 
     def attempted(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
@@ -812,6 +856,14 @@ class RecordingMeter:
     def unmanaged(self, bridge: BridgeName, count: int) -> None:
         del bridge
         self.unmanaged_counts.append(count)
+
+    def paced(self, bridge: BridgeName, *, limit: int, breaker_open: bool) -> None:
+        del bridge, breaker_open
+        self.limits.append(limit)
+
+    def mass_refusal(self, bridge: BridgeName, exchange: str, *, on: bool) -> None:
+        del bridge
+        self.mass_refusals.append((exchange, on))
 
     def progressed(self, bridge: BridgeName) -> None:
         del bridge

@@ -31,6 +31,7 @@ COMMANDS = {
     "status": _Command("status", "Say where every key stands, and why."),
     "plan": _Command("plan", "Say what the daemon would do next, and why; change nothing."),
     "explain": _Command("explain", "Walk one key from row to balance; name the first broken link."),
+    "history": _Command("history", "Say what was tried, what came of it, and why."),
     "reinit": _Command("reinit", "Ask for keys to be initialized again."),
     "pause": _Command("pause", "Leave connectors as they are until they are resumed."),
     "resume": _Command("resume", "End a pause; everything it held goes on at once."),

@@ -22,7 +22,7 @@ MEANINGS = {
     Code.NOT_LIVE: "settled, but not all is live",
     Code.DATABASE: "the database is away, not migrated, or says no",
     Code.BRIDGE: "the bridge is away",
-    Code.NOT_FOUND: "no such client, key or bridge",
+    Code.NOT_FOUND: "no such client, key, slot or bridge",
     Code.BUG: "a mistake of this program: BRIDGETENDER_DEBUG=1 shows where",
     Code.INTERRUPTED: "interrupted",
 }

@@ -147,7 +147,9 @@ def _of_bridge(name: BridgeName, bridge: BridgeStatus | None, now: Instant) -> s
     if bridge is None or bridge.since is None:
         return f"Bridge {name!r}: no daemon has looked at it yet."
     since = relative(bridge.since, now).removesuffix(" ago")
-    state = f"up for {since}" if bridge.up else f"down for {since}: {bridge.reason}"
+    state = f"{'up' if bridge.up else 'down'} for {since}"
+    if bridge.reason:
+        state += f": {bridge.reason}"
     return f"Bridge {bridge.bridge!r}: {state}; held by {bridge.holder or 'nobody'}."
 
 

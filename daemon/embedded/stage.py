@@ -37,7 +37,8 @@ class Stage:
     engine: AsyncEngine
     encryption_key: Secret
     bridge_url: str
-    concurrency: int = 32
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Of the daemon, beside those that say where everything is."""
     children: dict[str, Child] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
 
@@ -57,7 +58,7 @@ class Stage:
             "ENCRYPTION_KEY_FILE": str(self.key_file),
             "TRADING_BRIDGE_URL": self.bridge_url,
             "BRIDGETENDER_HEALTH_PORT": str(health_port),
-            "BRIDGETENDER_CONCURRENCY": str(self.concurrency),
+            **self.settings,
         }
 
     def write_environment(self) -> Path:
@@ -112,7 +113,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(directory: Path, *, concurrency: int = 32) -> AsyncIterator[Stage]:
+async def staged(
+    directory: Path, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Stage]:
     """Run a migrated PostgreSQL below *directory*; what is started on the stage ends with it.
 
     Raises EmbeddedError, in words for people.
@@ -126,7 +129,7 @@ async def staged(directory: Path, *, concurrency: int = 32) -> AsyncIterator[Sta
         await schema.migrate(engine)
         socket = stack.enter_context(short_path(directory / "bridge.sock"))
         key = new_key()
-        stage = Stage(directory, server, engine, key, f"unix:{socket}", concurrency)
+        stage = Stage(directory, server, engine, key, f"unix:{socket}", settings or {})
         _write_private(stage.key_file, key.reveal())
         try:
             yield stage

@@ -1,6 +1,6 @@
 """What we wrote down: one record per slot, in batches, guarded by the lease's epoch."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,10 +14,12 @@ from daemon.store.direct import ask
 from daemon.store.engine import transaction
 from daemon.store.leases import GUARD, guard, of, require
 from daemon.store.rows import COLUMNS, columns, slot_row, to_json, to_record
+from daemon.store.telling import same_slot, tell, tell_of_moves
 from reconciler.model import (
     Attempt,
     BridgeName,
     Instant,
+    Lane,
     Lease,
     Observation,
     Phase,
@@ -25,6 +27,7 @@ from reconciler.model import (
     Record,
     Slot,
     Survey,
+    Urgency,
 )
 from reconciler.ports import Clients
 
@@ -40,32 +43,54 @@ ON CONFLICT (bridge, account, connector) DO UPDATE SET
 """
 
 
-_UPSERT = text(_upsert(_ROWS))
-_SLOTS = f"SELECT account, connector FROM {_ROWS}"
+_UPSERT = text(f"""
+WITH given AS (SELECT * FROM {_ROWS}), written AS ({_upsert("given")})
+{tell_of_moves("given")}
+""")
 _DROP = text(f"""
-DELETE FROM bridgetender.connectors r USING ({_SLOTS}) s
-WHERE r.bridge = :bridge AND r.account = s.account AND r.connector = s.connector
+WITH given AS (SELECT * FROM {_ROWS}), dropped AS (
+  DELETE FROM bridgetender.connectors r USING given g WHERE {same_slot("r", "g")} RETURNING g.*
+)
+{tell_of_moves("dropped")}
 """)
 _GRANT = text("DELETE FROM bridgetender.wishes WHERE key_id = ANY(:keys)")
-_SPARED = f"c.exchange = ANY(:spared) OR {paused(':bridge', 'c.client_id', 'c.key_id')}"
+_LANES = f"""
+names AS (
+  (SELECT c.exchange FROM bridgetender.connectors c
+   WHERE c.bridge = :bridge ORDER BY c.exchange LIMIT 1)
+  UNION ALL
+  SELECT (SELECT c.exchange FROM bridgetender.connectors c
+          WHERE c.bridge = :bridge AND c.exchange > n.exchange ORDER BY c.exchange LIMIT 1)
+  FROM names n WHERE n.exchange IS NOT NULL
+), lanes AS (
+  SELECT n.exchange, class.urgency
+  FROM names n, (VALUES {", ".join(f"({u:d})" for u in Urgency)}) AS class (urgency)
+  WHERE n.exchange IS NOT NULL
+)"""
+"""Every exchange there is, found by a step through the index each, times every class."""
+_OF_LANE = f"""
+  c.bridge = :bridge AND c.exchange = l.exchange AND c.urgency = l.urgency
+  AND NOT {paused("c.bridge", "c.client_id", "c.key_id")}"""
 _DUE = text(f"""
-SELECT {columns("r")}
-FROM (VALUES (0), (1), (2)) AS class(urgency),
-LATERAL (
-  SELECT * FROM bridgetender.connectors c
-  WHERE c.bridge = :bridge AND c.urgency = class.urgency AND c.due_at <= :now
-    AND NOT ({_SPARED})
-  ORDER BY c.due_at LIMIT :limit
-) r
-ORDER BY r.urgency, r.due_at LIMIT :limit
+WITH RECURSIVE {_LANES}, asked AS (
+  SELECT * FROM unnest(CAST(:exchanges AS text[]), CAST(:urgencies AS int[]),
+    CAST(:mosts AS int[])) AS a (exchange, urgency, most)
+), due AS (
+  SELECT r.*, row_number() OVER (PARTITION BY r.urgency ORDER BY r.rank, r.due_at) AS place
+  FROM lanes l LEFT JOIN asked a USING (exchange, urgency), LATERAL (
+    SELECT c.*, row_number() OVER (ORDER BY c.due_at) AS rank
+    FROM bridgetender.connectors c WHERE {_OF_LANE} AND c.due_at <= :now
+    ORDER BY c.due_at LIMIT :limit
+  ) r
+  WHERE r.rank <= coalesce(a.most, :limit)
+)
+SELECT {columns("d")} FROM due d WHERE d.place <= :limit ORDER BY d.urgency, d.place
 """)
 _NEXT_DUE = text(f"""
+WITH RECURSIVE {_LANES}
 SELECT min(r.due_at)
-FROM (VALUES (0), (1), (2)) AS class(urgency),
-LATERAL (
-  SELECT due_at FROM bridgetender.connectors c
-  WHERE c.bridge = :bridge AND c.urgency = class.urgency AND c.due_at > :after
-    AND NOT ({_SPARED})
+FROM lanes l, LATERAL (
+  SELECT c.due_at FROM bridgetender.connectors c WHERE {_OF_LANE} AND c.due_at > :after
   ORDER BY c.due_at LIMIT 1
 ) r
 """)
@@ -89,12 +114,17 @@ SELECT {_COLUMNS}
 FROM json_populate_recordset(NULL::bridgetender.attempts, CAST(CAST(:rows AS text) AS json))
 """)
 _RECALL = text(f"""
-UPDATE bridgetender.connectors r
-SET phase = '{Phase.PENDING}', reason = '{Reason.CHANGED}', cause = '{Reason.CHANGED}', urgency = 0,
-  due_at = :now, due_set_at = :now, first_unready_at = coalesce(r.first_unready_at, :now)
-FROM ({_SLOTS}) s, bridgetender.keys() k
-WHERE r.bridge = :bridge AND r.account = s.account AND r.connector = s.connector
-  AND r.phase = '{Phase.LIVE}' AND k.id = r.key_id AND {DIGEST} <> r.digest
+WITH recalled AS (
+  UPDATE bridgetender.connectors r
+  SET phase = '{Phase.PENDING}', reason = '{Reason.CHANGED}', cause = '{Reason.CHANGED}',
+    urgency = 0, due_at = :now, due_set_at = :now,
+    first_unready_at = coalesce(r.first_unready_at, :now)
+  FROM {_ROWS} g, bridgetender.keys() k
+  WHERE {same_slot("r", "g")} AND r.phase = '{Phase.LIVE}' AND k.id = r.key_id
+    AND {DIGEST} <> r.digest
+  RETURNING r.*, g.phase AS from_phase, g.reason AS from_reason
+)
+{tell("recalled r", "r", ("r.from_phase", "r.from_reason"), ("r.phase", "r.reason"))}
 """)
 _RECLAIM = text(f"""
 UPDATE bridgetender.connectors r SET due_at = :now, due_set_at = :now
@@ -107,13 +137,17 @@ UPDATE bridgetender.connectors SET due_at = :now, due_set_at = :now
 WHERE bridge = :bridge AND phase = '{Phase.RETRYING}' AND due_at > :now
   AND reason = '{Reason.BRIDGE_UNAVAILABLE}'
 """)
+_RECHECK = text(f"""
+UPDATE bridgetender.connectors SET due_at = :now, due_set_at = :now
+WHERE bridge = :bridge AND exchange = :exchange AND phase = '{Phase.PARKED}'
+  AND reason = '{Reason.REFUSED}' AND last_attempt_at >= :since
+""")
 _REPORT = text("""
 INSERT INTO bridgetender.bridges AS b (bridge, up, reason, since)
 VALUES (:bridge, :up, :reason, :now)
 ON CONFLICT (bridge) DO UPDATE SET up = excluded.up, reason = excluded.reason,
   since = CASE WHEN b.up = excluded.up THEN b.since ELSE excluded.since END
 """)
-_FORGET_HISTORY = text("DELETE FROM bridgetender.attempts WHERE at < :before")
 
 
 class PostgresLedger:
@@ -138,15 +172,20 @@ class PostgresLedger:
                 await connection.execute(_GRANT, {"keys": granted})
 
     async def due(
-        self, bridge: BridgeName, now: Instant, limit: int, spared: Collection[str]
+        self, bridge: BridgeName, now: Instant, limit: int, most: Mapping[Lane, int]
     ) -> Sequence[Record]:
-        values = {"bridge": bridge, "now": now, "limit": limit, "spared": list(spared)}
+        values = {
+            "bridge": bridge,
+            "now": now,
+            "limit": limit,
+            "exchanges": [exchange for exchange, _ in most],
+            "urgencies": [urgency for _, urgency in most],
+            "mosts": list(most.values()),
+        }
         return [to_record(row) for row in await ask(self._engine, _DUE, values)]
 
-    async def next_due(
-        self, bridge: BridgeName, after: Instant, spared: Collection[str]
-    ) -> Instant | None:
-        values = {"bridge": bridge, "after": after, "spared": list(spared)}
+    async def next_due(self, bridge: BridgeName, after: Instant) -> Instant | None:
+        values = {"bridge": bridge, "after": after}
         first: Instant | None = (await ask(self._engine, _NEXT_DUE, values))[0][0]
         return first
 
@@ -164,7 +203,7 @@ class PostgresLedger:
         attempts = [attempt for _, attempt in ended if attempt]
         async with self._guarded(lease) as connection:
             await _write(connection, records)
-            await _recall(connection, lease.bridge, records)
+            await _recall(connection, records)
             if attempts:
                 await connection.execute(_HISTORY, {"rows": _history(attempts)})
 
@@ -177,15 +216,15 @@ class PostgresLedger:
         async with self._guarded(lease) as connection:
             await connection.execute(_WAIVE, {"bridge": lease.bridge, "now": now})
 
+    async def recheck(self, lease: Lease, exchange: str, since: Instant, now: Instant) -> None:
+        async with self._guarded(lease) as connection:
+            values = {"bridge": lease.bridge, "exchange": exchange, "since": since, "now": now}
+            await connection.execute(_RECHECK, values)
+
     async def report(self, lease: Lease, *, up: bool, reason: str, now: Instant) -> None:
         async with self._guarded(lease) as connection:
             values = {"bridge": lease.bridge, "up": up, "reason": reason, "now": now}
             await connection.execute(_REPORT, values)
-
-    async def forget_history(self, before: Instant) -> int:
-        """Drop attempts older than *before*; return how many."""
-        async with transaction(self._engine) as connection:
-            return (await connection.execute(_FORGET_HISTORY, {"before": before})).rowcount
 
     @asynccontextmanager
     async def _guarded(self, lease: Lease) -> AsyncIterator[AsyncConnection]:
@@ -200,18 +239,15 @@ async def _write(connection: AsyncConnection, records: Sequence[Record]) -> None
     if kept:
         await connection.execute(_UPSERT, {"rows": to_json(kept)})
     if dropped:
-        values = {"bridge": dropped[0].slot.bridge, "rows": to_json(dropped)}
-        await connection.execute(_DROP, values)
+        await connection.execute(_DROP, {"rows": to_json(dropped)})
 
 
-async def _recall(
-    connection: AsyncConnection, bridge: BridgeName, records: Sequence[Record]
-) -> None:
+async def _recall(connection: AsyncConnection, records: Sequence[Record]) -> None:
     """Live counts only while the key's row is the one that was sent."""
     live = [record for record in records if record.phase is Phase.LIVE]
     if live:
         now = live[0].due_set_at
-        await connection.execute(_RECALL, {"bridge": bridge, "rows": to_json(live), "now": now})
+        await connection.execute(_RECALL, {"rows": to_json(live), "now": now})
 
 
 def _of_different_credentials(

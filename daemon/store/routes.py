@@ -6,8 +6,9 @@ from sqlalchemy import delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store.engine import transaction
-from daemon.store.tables import accounts, bridges, connectors, leases, routes
-from reconciler.model import BridgeName
+from daemon.store.tables import accounts, bridges, leases, routes
+from daemon.store.telling import tell
+from reconciler.model import BridgeName, Phase
 from reconciler.routes import Routes
 
 _LOCK = text("LOCK TABLE bridgetender.routes IN SHARE ROW EXCLUSIVE MODE")
@@ -21,6 +22,11 @@ SELECT NOT EXISTS (SELECT FROM bridgetender.routes)
   OR EXISTS (SELECT FROM bridgetender.routes WHERE bridge = :bridge)
   OR EXISTS (SELECT FROM bridgetender.leases
              WHERE bridge = :bridge AND expires_at > clock_timestamp())
+""")
+_GONE = (f"'{Phase.REMOVED}'", "'bridge_dropped'")
+_FORGET = text(f"""
+WITH gone AS (DELETE FROM bridgetender.connectors WHERE bridge = :bridge RETURNING *)
+{tell("gone r", "r", ("r.phase", "r.reason"), _GONE)}
 """)
 _HINT = text("SELECT pg_notify('bridgetender', '*')")
 
@@ -68,8 +74,7 @@ async def forget_bridge(engine: AsyncEngine, bridge: BridgeName) -> int | None:
             return None
         for table in (accounts, bridges, leases):
             await connection.execute(delete(table).where(table.c.bridge == bridge))
-        gone = delete(connectors).where(connectors.c.bridge == bridge)
-        return (await connection.execute(gone)).rowcount
+        return (await connection.execute(_FORGET, {"bridge": bridge})).rowcount
 
 
 async def _require_free(connection: AsyncConnection, known: Collection[str]) -> None:

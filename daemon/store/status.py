@@ -70,21 +70,6 @@ class BridgeStatus:
     holder: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRow:
-    """One attempt of the history; *attempt* names it in the log."""
-
-    at: datetime
-    account: str
-    connector: str
-    action: str
-    cause: str
-    verdict: str
-    message: str
-    seconds: float
-    attempt: str
-
-
 STANDING = f"""
 WITH {desired(of_bridge=False)}
 SELECT k.id, k.client_id, n.name, {BRIDGE} AS bridge,
@@ -135,10 +120,6 @@ SELECT bridge, coalesce(b.up, false), coalesce(b.reason, 'not asked yet'), b.sin
 FROM bridgetender.bridges b FULL JOIN bridgetender.leases l USING (bridge)
 ORDER BY bridge
 """)
-_HISTORY = text("""
-SELECT at, account, connector, action, cause, verdict, message, seconds, attempt
-FROM bridgetender.attempts WHERE key_id = :key ORDER BY at DESC LIMIT :limit
-""")
 
 
 class Status:
@@ -167,10 +148,6 @@ class Status:
 
     async def bridges(self) -> Sequence[BridgeStatus]:
         return [BridgeStatus(*row) for row in await self._ask(_BRIDGES)]
-
-    async def history(self, key_id: KeyId, limit: int = 20) -> Sequence[AttemptRow]:
-        rows = await self._ask(_HISTORY, key=key_id, limit=limit)
-        return [AttemptRow(*row) for row in rows]
 
     async def _ask(self, query: TextClause, **values: object) -> Sequence[tuple[Any, ...]]:
         async with transaction(self._engine) as connection:

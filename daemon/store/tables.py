@@ -141,7 +141,7 @@ connectors = Table(
     Column("live_since", _MOMENT),
     Column("verified", Text, nullable=False),
     Column("verified_at", _MOMENT),
-    Index("ix_connectors_due", "bridge", "urgency", "due_at"),
+    Index("ix_connectors_lane", "bridge", "exchange", "urgency", "due_at"),
     Index("ix_connectors_client_id", "client_id"),
     Index("ix_connectors_sent", "sent"),
     postgresql_with={"fillfactor": "80"},
@@ -165,6 +165,28 @@ attempts = Table(
     Column("attempt", Text, nullable=False),
     Index("ix_attempts_key_id_at", "key_id", "at"),
     Index("ix_attempts_at", "at"),
+)
+
+transitions = Table(
+    "transitions",
+    ours,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("bridge", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("key_id", Uuid, nullable=False),
+    Column("client_id", Uuid, nullable=False),
+    Column("from_phase", Text),
+    Column("from_reason", Text),
+    Column("to_phase", Text, nullable=False),
+    Column("to_reason", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("at", _MOMENT, nullable=False),
+    Index("ix_transitions_slot", "bridge", "account", "connector", "id"),
+    Index("ix_transitions_key_id_at", "key_id", "at"),
+    Index("ix_transitions_client_id", "client_id"),
+    Index("ix_transitions_at", "at"),
 )
 
 routes = Table(

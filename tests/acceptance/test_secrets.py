@@ -1,16 +1,21 @@
 """A canary in every secret, and then a search through everything that was printed and served."""
 
 import base64
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import anyio
 import pytest
 
-from reconciler.model import Phase
-from tests.acceptance.firm import Firm, Issued, Site, issue
+from daemon.embedded.children import clean_environment
+from daemon.vault import Keyring, new_key
+from reconciler.model import KeyId, Phase
+from tests.acceptance.firm import Firm, Issued, Site, issue, spoken_to
+from tests.acceptance.processes import linux, mentioning
 
-pytestmark = [pytest.mark.anyio, pytest.mark.acceptance]
+pytestmark = [pytest.mark.anyio, pytest.mark.acceptance, linux]
 PATHS = (
     *("/metrics", "/livez?verbose", "/readyz?verbose", "/readyz/database", "/startupz?verbose"),
     *("/healthz", "/healthz/bridges", "/healthz/bridges/main", "/nothing"),
@@ -19,7 +24,21 @@ BRIDGE_PATHS = ("/health", "/accounts", "/connectors", "/metrics", "/nothing")
 ALL_TEXT = """
 SELECT row_to_json(t)::text FROM {} t
 """
-TABLES = ("connectors", "attempts", "bridges", "accounts", "leases", "wishes", "keyring", "pauses")
+_OUR_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'bridgetender'"
+GOOD = ("binance", "kraken", "okx")
+FAULTS = ("html", "truncated", "status", "refuse_ip", "clock")
+COMMANDS = (
+    *("status", "status --json", "plan", "plan --json", "keys list", "keys list --json"),
+    *(
+        "clients list --json",
+        "config show",
+        "config check",
+        "history",
+        "history --json",
+        "explain nothing",
+        "nothing",
+    ),
+)
 
 
 async def test_no_secret_is_in_anything_that_was_printed_served_or_written_down(
@@ -27,35 +46,80 @@ async def test_no_secret_is_in_anything_that_was_printed_served_or_written_down(
 ) -> None:
     await site.start_paper()
     await site.start_bridge("--log-level", "DEBUG")
-    client = await firm.add_client("Acme")
-    for exchange in ("binance", "kraken", "okx"):
-        good = issue(exchange)
-        await firm.issue_on_paper(exchange, good, BTC="0.5")
-        await firm.add_key(client, exchange, good)
-    wrong = issue("kucoin")
-    await firm.issue_on_paper("kucoin", wrong)
-    await firm.add_key(client, "kucoin", Issued(wrong.api_key, issue().api_secret, "Wr0ng-phrase"))
-    await firm.add_key(client, "mtgox")
+    keys = await all_kinds_of_keys(firm)
     await site.start_daemon()
-    await firm.until(lambda: settled(firm, 5))
-    assert await firm.phases(Phase.LIVE) == 3
+    await firm.until(lambda: settled(firm, len(keys)))
+    assert await firm.phases(Phase.LIVE) == len(GOOD)
+    for kind in FAULTS:  # each failure has words of its own
+        await misbehave(site, kind)
+        await asked_again(firm, keys)
     async with firm.bridge() as bridge:
         served = [(await bridge.get(path)).text for path in BRIDGE_PATHS]
-    await site.kill("bridge")  # failures have words of their own
+    seen_in_processes = [mentioning(secret) for secret in firm.secrets]
+    await site.kill("bridge")
     await firm.until(lambda: noticed(firm))
     served += [(await firm.health(path)).text for path in PATHS]
+    served += [await commanded(site, *words.split()) for words in COMMANDS]
+    served += [await commanded(site, "explain", str(key)) for key in keys]
     await site.stop_all()
 
     printed = [site.logged(name) for name in ("daemon", "bridge", "paper")]
     written = [
         row
-        for table in TABLES
-        for (row,) in await firm.ask(ALL_TEXT.format(f"bridgetender.{table}"))
+        for table in await firm.ask(_OUR_TABLES)
+        for (row,) in await firm.ask(ALL_TEXT.format(f"bridgetender.{table[0]}"))
     ]
     assert all(text for text in (*served, *printed))
     texts = [*served, *printed, *written]
     assert [form for form in disguises(firm.secrets) if any(form in text for text in texts)] == []
+    assert seen_in_processes == [[]] * len(firm.secrets)
     assert (Path(site.directory) / "encryption-key").read_text() in firm.secrets  # they are sought
+
+
+async def all_kinds_of_keys(firm: Firm) -> list[KeyId]:
+    """Store keys that work, one that is wrong, one without an exchange, one that nobody reads."""
+    client = await firm.add_client("Acme")
+    keys = []
+    for exchange in GOOD:
+        good = issue(exchange)
+        await firm.issue_on_paper(exchange, good, BTC="0.5")
+        keys.append(await firm.add_key(client, exchange, good))
+    wrong = issue("kucoin")
+    await firm.issue_on_paper("kucoin", wrong)
+    another = Issued(wrong.api_key, issue().api_secret, "Wr0ng-phrase")
+    keys.append(await firm.add_key(client, "kucoin", another))
+    keys.append(await firm.add_key(client, "mtgox"))
+    firm.keyring, own = Keyring([new_key()]), firm.keyring
+    keys.append(await firm.add_key(client, "bybit"))
+    firm.keyring = own
+    return keys
+
+
+async def misbehave(site: Site, kind: str) -> None:
+    async with spoken_to(site.addresses["paper"]) as paper:
+        for exchange in GOOD:
+            fault = {"exchange": exchange, "kind": kind, "only": "account", "times": 1}
+            (await paper.post("/_paper/faults", json=fault)).raise_for_status()
+
+
+async def asked_again(firm: Firm, keys: list[KeyId]) -> None:
+    """Have every key initialized again, and wait until that was tried."""
+    before = await firm.attempts()
+    for key in keys:
+        await firm.people.wish(key_id=key)
+
+    async def tried() -> bool:
+        return await firm.attempts() >= before + len(keys)
+
+    await firm.until(tried)
+
+
+async def commanded(site: Site, *words: str) -> str:
+    """Return all that a command says, on both of its channels."""
+    env = clean_environment() | site.environment()
+    command = [sys.executable, "-c", "from daemon.cli import main; main()", *words]
+    done = await anyio.run_process(command, env=env, check=False)
+    return (done.stdout + done.stderr).decode()
 
 
 def disguises(secrets: set[str]) -> Iterator[str]:

@@ -14,8 +14,26 @@ from daemon.store.ledger import PostgresLedger
 from daemon.store.pauses import Pauses, Scope, Subject
 from daemon.store.people import People
 from daemon.store.rows import COLUMNS, to_record
-from daemon.store.tables import attempts, clients, connectors, exchange_api_keys, leases
-from reconciler.model import Attempt, BridgeName, ClientId, Instant, KeyId, Reason, Record, Slot
+from daemon.store.tables import (
+    attempts,
+    clients,
+    connectors,
+    exchange_api_keys,
+    leases,
+    transitions,
+)
+from reconciler.model import (
+    Attempt,
+    BridgeName,
+    ClientId,
+    Instant,
+    KeyId,
+    Phase,
+    Reason,
+    Record,
+    Slot,
+    Transition,
+)
 
 LONG = timedelta(hours=1)
 BORN = datetime(2030, 1, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -130,6 +148,11 @@ class PostgresStore:
             query = select(attempts).order_by(attempts.c.id)
             return [_to_attempt(row) for row in await connection.execute(query)]
 
+    async def transitions(self) -> Sequence[Transition]:
+        async with transaction(self._engine) as connection:
+            query = select(transitions).order_by(transitions.c.id)
+            return [_to_transition(row) for row in await connection.execute(query)]
+
     async def expire(self, bridge: BridgeName) -> None:
         async with transaction(self._engine) as connection:
             await connection.execute(
@@ -145,3 +168,16 @@ def _to_attempt(row: Row[*tuple[object, ...]]) -> Attempt:
     names = ("key_id", "exchange", "action", "verdict", "message", "at", "seconds")
     values = {name: it[name] for name in names}
     return Attempt(slot=slot, cause=Reason(it["cause"]), id=it["attempt"], **values)
+
+
+def _to_transition(row: Row[*tuple[object, ...]]) -> Transition:
+    it = row._mapping
+    was = (Phase(it["from_phase"]), Reason(it["from_reason"])) if it["from_phase"] else None
+    return Transition(
+        slot=Slot(it["bridge"], it["account"], it["connector"]),
+        was=was,
+        phase=Phase(it["to_phase"]),
+        reason=Reason(it["to_reason"]),
+        cause=Reason(it["cause"]),
+        **{name: it[name] for name in ("key_id", "client_id", "message", "at")},
+    )

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from daemon.store.pauses import Scope
-from reconciler.model import Attempt, BridgeName, ClientId, Instant, KeyId, Record, Slot
+from reconciler.model import (
+    Attempt,
+    BridgeName,
+    ClientId,
+    Instant,
+    KeyId,
+    Record,
+    Slot,
+    Transition,
+)
 from reconciler.ports import Keys, Leases, Ledger
 
 
@@ -59,4 +68,8 @@ class Store(Protocol):
 
     async def record(self, slot: Slot) -> Record | None: ...
     async def attempts(self) -> Sequence[Attempt]: ...
+    async def transitions(self) -> Sequence[Transition]:
+        """Return all that is told, the oldest first."""
+        ...
+
     async def expire(self, bridge: BridgeName) -> None: ...

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from anyio import create_task_group
@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from daemon.store.pauses import Scope
 from reconciler.decide import decide
+from reconciler.history import transition
 from reconciler.model import (
     Absence,
     Attempt,
     BridgeName,
     Case,
+    ClientId,
     Connector,
+    Instant,
     KeyId,
     Lease,
     Observation,
@@ -26,6 +29,7 @@ from reconciler.model import (
     Record,
     Slot,
     StoredKey,
+    Transition,
     Urgency,
     Verified,
 )
@@ -547,7 +551,7 @@ async def test_another_bridges_records_are_left_alone(store: Store) -> None:
     survey = await store.ledger.survey(elsewhere, Observation([]), None)
 
     assert [(case.slot.bridge, case.record) for case in survey.cases] == [(elsewhere, None)]
-    assert list(await store.ledger.due(elsewhere, NOW, 10, [])) == []
+    assert list(await store.ledger.due(elsewhere, NOW, 10, {})) == []
 
 
 # -- plan --------------------------------------------------------------------------------------
@@ -663,12 +667,65 @@ async def test_what_is_due_comes_most_urgent_and_then_longest_due_first(store: S
     ]
     await store.ledger.plan(lease, records)
 
-    due = await store.ledger.due(BRIDGE, NOW, 10, [])
+    due = await store.ledger.due(BRIDGE, NOW, 10, {})
     assert list(due) == [records[3], records[1], records[2], records[0]]
-    assert list(await store.ledger.due(BRIDGE, NOW, 2, [])) == [records[3], records[1]]
+    few = [record.urgency for record in await store.ledger.due(BRIDGE, NOW, 1, {})]
+    assert few == [Urgency.NOW, Urgency.SOON, Urgency.BULK]
 
 
-async def test_what_is_not_due_or_has_no_time_or_is_spared_is_not_returned(store: Store) -> None:
+async def test_exchanges_take_turns_and_of_a_lane_no_more_is_due_than_was_asked_for(
+    store: Store,
+) -> None:
+    lease = await leased(store)
+    for number in range(3):
+        client = await store.world.add_client(f"c{number}")
+        for exchange in ("binance", "kraken"):
+            await store.world.add_key(client, exchange)
+    keys = sorted((await desired(store)).values(), key=lambda key: (key.exchange, key.slot))
+    ages = range(len(keys), 0, -1)
+    records = [
+        record_of(key, due_at=NOW - timedelta(seconds=age))
+        for key, age in zip(keys, ages, strict=True)
+    ]
+    await store.ledger.plan(lease, records)
+    binance, kraken = records[:3], records[3:]
+
+    due = await store.ledger.due(BRIDGE, NOW, 4, {})
+    assert list(due) == [binance[0], kraken[0], binance[1], kraken[1]]
+    few = {("binance", Urgency.NOW): 1, ("kraken", Urgency.BULK): 0}
+    assert list(await store.ledger.due(BRIDGE, NOW, 4, few)) == [binance[0], *kraken]
+    none = {("binance", Urgency.NOW): 0}
+    assert list(await store.ledger.due(BRIDGE, NOW, 4, none)) == kraken
+
+
+async def test_a_recheck_makes_due_what_an_exchange_refused_since_then(store: Store) -> None:
+    lease = await leased(store)
+    keys = await waiting(store, 4)
+    later, before = NOW + timedelta(hours=6), NOW - timedelta(minutes=5)
+    parked = [
+        record_of(
+            key,
+            phase=Phase.PARKED,
+            reason=reason,
+            due_at=later,
+            last_attempt_at=NOW - timedelta(minutes=age),
+        )
+        for key, reason, age in zip(
+            keys,
+            [Reason.REFUSED, Reason.UNSUPPORTED, Reason.REFUSED, Reason.REFUSED],
+            [1, 1, 1, 9],
+            strict=True,
+        )
+    ]
+    await store.ledger.plan(lease, parked)
+    for exchange in {key.exchange for key in keys}:
+        await store.ledger.recheck(lease, exchange, before, NOW)
+
+    due = await store.ledger.due(BRIDGE, NOW, 10, {})
+    assert {record.slot for record in due} == {parked[0].slot, parked[2].slot}
+
+
+async def test_what_is_not_due_or_has_no_time_is_not_returned(store: Store) -> None:
     lease = await leased(store)
     keys = await waiting(store, 4)
     later = NOW + timedelta(seconds=1)
@@ -676,13 +733,11 @@ async def test_what_is_not_due_or_has_no_time_or_is_spared_is_not_returned(store
     records = [record_of(key, due_at=at) for key, at in zip(keys, dues, strict=True)]
     await store.ledger.plan(lease, records)
 
-    assert list(await store.ledger.due(BRIDGE, NOW, 10, ["okx"])) == [records[0]]
-    assert list(await store.ledger.due(BRIDGE, later, 10, ["okx", "binance"])) == [records[1]]
+    assert set(await store.ledger.due(BRIDGE, NOW, 10, {})) == {records[0], records[3]}
+    assert len(await store.ledger.due(BRIDGE, later, 10, {})) == 3
 
 
-async def test_the_next_due_time_is_the_first_later_one_of_exchanges_not_spared(
-    store: Store,
-) -> None:
+async def test_the_next_due_time_is_the_first_later_one(store: Store) -> None:
     lease = await leased(store)
     keys = await waiting(store, 4)
     seconds = [0, 5, 3, 9]
@@ -691,9 +746,9 @@ async def test_the_next_due_time_is_the_first_later_one_of_exchanges_not_spared(
         lease, [record_of(key, due_at=at) for key, at in zip(keys, times, strict=True)]
     )
 
-    assert await store.ledger.next_due(BRIDGE, NOW, []) == times[2]
-    assert await store.ledger.next_due(BRIDGE, NOW, ["kraken"]) == times[1]
-    assert await store.ledger.next_due(BRIDGE, times[3], []) is None
+    assert await store.ledger.next_due(BRIDGE, NOW) == times[2]
+    assert await store.ledger.next_due(BRIDGE, times[2]) == times[1]
+    assert await store.ledger.next_due(BRIDGE, times[3]) is None
 
 
 # -- pauses ------------------------------------------------------------------------------------
@@ -727,13 +782,13 @@ async def test_a_pause_holds_the_key_and_lets_nothing_of_it_be_due_until_it_ends
         )
         read = await store.keys.read([(want.slot, want.client_id)])
         assert read[want.slot].key.held
-        assert list(await store.ledger.due(BRIDGE, later, 10, [])) == []
-        assert await store.ledger.next_due(BRIDGE, NOW, []) is None
+        assert list(await store.ledger.due(BRIDGE, later, 10, {})) == []
+        assert await store.ledger.next_due(BRIDGE, NOW) is None
 
         await store.world.resume(*pause)
         assert (await cases(store))[want.slot] == Case(want.slot, want, record, None)
-        assert list(await store.ledger.due(BRIDGE, later, 10, [])) == [record]
-        assert await store.ledger.next_due(BRIDGE, NOW, []) == later
+        assert list(await store.ledger.due(BRIDGE, later, 10, {})) == [record]
+        assert await store.ledger.next_due(BRIDGE, NOW) == later
 
 
 async def test_a_pause_of_something_else_holds_nothing(store: Store) -> None:
@@ -746,7 +801,7 @@ async def test_a_pause_of_something_else_holds_nothing(store: Store) -> None:
     case = (await cases(store))[want.slot]
     assert case.want == want
     assert not case.held
-    assert len(await store.ledger.due(BRIDGE, NOW, 10, [])) == 1
+    assert len(await store.ledger.due(BRIDGE, NOW, 10, {})) == 1
 
 
 async def test_a_pause_reaches_what_a_key_and_a_client_that_are_gone_have_left(
@@ -859,7 +914,7 @@ async def test_live_counts_only_for_the_row_that_was_sent(store: Store) -> None:
     assert record is not None
     assert (record.phase, record.reason) == (Phase.PENDING, Reason.CHANGED)
     assert record.due_at == NOW
-    assert list(await store.ledger.due(BRIDGE, NOW, 1, [])) == [record]
+    assert list(await store.ledger.due(BRIDGE, NOW, 1, {})) == [record]
 
 
 async def test_a_failure_of_a_row_that_changed_is_written_as_it_is(store: Store) -> None:
@@ -871,6 +926,220 @@ async def test_a_failure_of_a_row_that_changed_is_written_as_it_is(store: Store)
     await store.ledger.settle(lease, [(record, None)])
 
     assert await store.record(want.slot) == record
+
+
+# -- the history of a slot ---------------------------------------------------------------------
+
+Told = tuple[str, str]
+NEW_LIVE = ("", "live/applied")
+
+
+async def told(store: Store) -> list[Told]:
+    """Return from where to where each transition goes, the oldest first."""
+    return [
+        ("/".join(each.was) if each.was else "", f"{each.phase}/{each.reason}")
+        for each in await store.transitions()
+    ]
+
+
+async def tried(store: Store, lease: Lease, before: Record, after: Record) -> None:
+    """Write an attempt's intent, and its outcome."""
+    await store.ledger.intend(
+        lease, [replace(before, phase=Phase.INITIALIZING, sent="f1", intent_epoch=lease.epoch)]
+    )
+    await store.ledger.settle(lease, [(replace(after, sent="f1", last_attempt_at=NOW), None)])
+
+
+async def test_a_new_key_comes_from_nothing_with_its_cause_though_no_plan_was_written(
+    store: Store,
+) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    new = record_of(want, Phase.PENDING, reason=Reason.NEW)
+
+    await tried(store, lease, new, record_of(want, message="not proven"))
+
+    assert await told(store) == [NEW_LIVE]
+    (only,) = await store.transitions()
+    assert (only.slot, only.key_id, only.client_id) == (want.slot, want.id, want.client_id)
+    assert (only.cause, only.message) == (Reason.NEW, "not proven")
+
+
+async def test_a_planned_key_is_told_once_by_its_plan_and_once_by_its_outcome(
+    store: Store,
+) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    new = record_of(want, Phase.PENDING, reason=Reason.NEW)
+    refused = record_of(want, Phase.PARKED, reason=Reason.REFUSED)
+
+    await store.ledger.plan(lease, [new])
+    await tried(store, lease, new, refused)
+
+    assert await told(store) == [("", "pending/new"), ("pending/new", "parked/refused")]
+
+
+async def test_what_does_not_move_is_not_told(store: Store) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    retrying = record_of(want, Phase.RETRYING, reason=Reason.UNCLEAR, last_attempt_at=NOW)
+
+    await store.ledger.plan(lease, [retrying])
+    await tried(store, lease, retrying, replace(retrying, failures=2, message="other words"))
+    await store.ledger.plan(lease, [replace(retrying, due_at=None)])
+    await store.ledger.waive(lease, NOW)
+    await store.ledger.reclaim(lease, NOW)
+
+    assert await told(store) == [("", "retrying/unclear")]
+
+
+async def test_a_changed_key_that_is_live_again_at_once_is_told_with_its_cause(
+    store: Store,
+) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    live = record_of(want)
+    changed = replace(live, phase=Phase.PENDING, reason=Reason.CHANGED, cause=Reason.CHANGED)
+
+    await store.ledger.settle(lease, [(live, None)])
+    await tried(store, lease, changed, replace(live, cause=Reason.CHANGED))
+
+    assert await told(store) == [NEW_LIVE, ("live/applied", "live/applied")]
+    assert (await store.transitions())[-1].cause is Reason.CHANGED
+
+
+async def test_another_key_in_a_slot_is_told_though_the_slot_stands_as_before(
+    store: Store,
+) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    other = replace(want, id=KeyId(UUID(int=77)))
+
+    await store.ledger.settle(lease, [(record_of(want), None)])
+    await store.ledger.settle(lease, [(record_of(other), None)])
+
+    assert [each.key_id for each in await store.transitions()] == [want.id, other.id]
+
+
+async def test_a_loss_and_the_end_of_a_record_are_told(store: Store) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    live = record_of(want)
+    lost = replace(live, phase=Phase.PENDING, reason=Reason.LOST, cause=Reason.LOST)
+    removing = replace(live, phase=Phase.REMOVING, reason=Reason.ORPHAN)
+    removed = replace(removing, phase=Phase.REMOVED)
+
+    await store.ledger.settle(lease, [(live, None)])
+    await store.ledger.plan(lease, [lost])
+    await tried(store, lease, lost, live)
+    await store.ledger.plan(lease, [removing])
+    await store.ledger.settle(lease, [(removed, None)])
+    await store.ledger.settle(lease, [(removed, None)])  # nothing is there any more
+
+    assert await told(store) == [
+        NEW_LIVE,
+        ("live/applied", "pending/lost"),
+        ("pending/lost", "live/applied"),
+        ("live/applied", "removing/orphan"),
+        ("removing/orphan", "removed/orphan"),
+    ]
+
+
+async def test_a_slot_that_was_empty_in_between_begins_anew(store: Store) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    new = record_of(want, Phase.PENDING, reason=Reason.NEW)
+
+    await tried(store, lease, new, record_of(want))
+    await store.ledger.plan(lease, [record_of(want, Phase.REMOVED, reason=Reason.ORPHAN)])
+    await tried(store, lease, new, record_of(want))
+
+    assert (await told(store))[-1] == NEW_LIVE
+
+
+async def test_a_recalled_key_was_live_and_is_pending(store: Store) -> None:
+    key, want = await acme(store)
+    lease = await leased(store)
+    await store.world.rotate_key(key)
+
+    await store.ledger.settle(lease, [(record_of(want), None)])
+
+    assert await told(store) == [NEW_LIVE, ("live/applied", "pending/changed")]
+    assert (await store.transitions())[-1].cause is Reason.CHANGED
+
+
+async def test_an_attempt_on_what_nothing_was_told_of_is_told_if_it_moves_it(
+    store: Store,
+) -> None:
+    """So it is right after an upgrade, and where the history was forgotten."""
+    _, want = await acme(store)
+    lease = await leased(store)
+    parked = record_of(want, Phase.PARKED, reason=Reason.UNSUPPORTED, last_attempt_at=NOW)
+
+    await tried(store, lease, parked, parked)
+    await tried(store, lease, parked, record_of(want))
+
+    assert await told(store) == [("initializing/unsupported", "live/applied")]
+
+
+async def test_without_the_lease_nothing_is_told(store: Store) -> None:
+    _, want = await acme(store)
+    lease = await leased(store)
+    await store.leases.release(lease)
+    await store.rival.acquire(BRIDGE)
+
+    with pytest.raises(LeaseLost):
+        await store.ledger.plan(lease, [record_of(want)])
+
+    assert await told(store) == []
+
+
+_MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(["plan", "intend", "settle"]),
+        st.sampled_from(Phase),
+        st.sampled_from([Reason.NEW, Reason.LOST, Reason.UNCLEAR]),
+        st.sampled_from([None, NOW]),
+        st.integers(1, 2),
+    ),
+    max_size=12,
+)
+
+
+@given(moves=_MOVES)
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+async def test_whatever_is_written_is_told_as_the_pure_function_says(
+    store: Store, moves: list[tuple[str, Phase, Reason, Instant | None, int]]
+) -> None:
+    lease = await leased(store)
+    want = StoredKey(
+        KeyId(UUID(int=1)), ClientId(uuid4()), slot(f"client_{uuid4()}"), "binance", "d"
+    )
+    before: Record | None = None
+    expected: list[Transition] = []
+    for what, phase, reason, tried_at, key in moves:
+        after = record_of(want, phase, reason=reason, last_attempt_at=tried_at, sent=str(uuid4()))
+        after = replace(after, key_id=KeyId(UUID(int=key)))
+        if what == "intend":
+            after = replace(after, phase=Phase.INITIALIZING)
+            await store.ledger.intend(lease, [after])
+        elif what == "plan":
+            await store.ledger.plan(lease, [after])
+        else:
+            await store.ledger.settle(lease, [(after, None)])
+        last = expected[-1] if expected else None
+        if move := transition(before, last, after, NOW):
+            expected.append(move)
+        before = None if after.phase is Phase.REMOVED else after
+    await store.leases.release(lease)
+
+    mine = [each for each in await store.transitions() if each.slot == want.slot]
+    assert [replace(each, at=NOW) for each in mine] == expected
 
 
 # -- reclaim and waive -------------------------------------------------------------------------
@@ -898,7 +1167,7 @@ async def test_intents_of_an_earlier_epoch_are_due_now_unless_the_key_changed(
 
     await store.ledger.reclaim(successor, NOW)
 
-    due = await store.ledger.due(BRIDGE, NOW, 10, [])
+    due = await store.ledger.due(BRIDGE, NOW, 10, {})
     assert [record.slot for record in due] == [same.slot]
     assert due[0].due_set_at == NOW
 
@@ -923,4 +1192,4 @@ async def test_only_what_waited_for_the_bridge_is_waived(store: Store) -> None:
 
     await store.ledger.waive(lease, NOW)
 
-    assert [r.slot for r in await store.ledger.due(BRIDGE, NOW, 10, [])] == [keys[0].slot]
+    assert [r.slot for r in await store.ledger.due(BRIDGE, NOW, 10, {})] == [keys[0].slot]

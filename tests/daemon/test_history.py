@@ -1,15 +1,24 @@
-"""The history of attempts is kept for a set time, and no longer."""
+"""The history is kept for a set time, and no longer."""
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from reconciler.model import Attempt, KeyId, Phase, Reason, Record, Slot
+from daemon import rounds
+from daemon.settings import OURS, BridgeSettings, Settings
+from daemon.store import history
+from daemon.store.engine import transaction
+from daemon.vault import Keyring, new_key
+from daemon.wiring import Parts
+from reconciler.model import Attempt, KeyId, Phase, Reason, Record, Secret, Slot
+from reconciler.routes import MAIN
 from tests.daemon.house import House
-from tests.fakes import BRIDGE, START
+from tests.fakes import BRIDGE, START, HandClock
 
 pytestmark = pytest.mark.anyio
 SLOT = Slot(BRIDGE, "client_acme", "binance")
@@ -18,21 +27,84 @@ ATTEMPT = Attempt(
 )
 
 
-async def test_only_attempts_that_are_older_are_forgotten(engine: AsyncEngine) -> None:
-    house = House(engine)
+@pytest.fixture
+async def house(engine: AsyncEngine) -> House:
+    return House(engine)
+
+
+async def remembered(house: House) -> tuple[list[Any], list[Any]]:
+    """Return when what is still told of happened: attempts, and transitions."""
+    attempts = [each.at for each in await house.store.attempts()]
+    return attempts, [each.at for each in await house.store.transitions()]
+
+
+async def happened(house: House, count: int) -> Record:
+    """Let an attempt and a transition end in each of *count* seconds, those of START in the middle.
+
+    Return what was written last.
+    """
     lease = await house.store.leases.acquire(BRIDGE)
     assert lease is not None
     client = await house.world.add_client("Acme")
     record = Record(
         SLOT, ATTEMPT.key_id, client, "binance", "", Phase.PARKED, Reason.REFUSED, due_at=START
     )
-    second = timedelta(seconds=1)
-    moments = [START - 2 * second, START - second, START, START + second]
-    ended = [(record, replace(ATTEMPT, at=at)) for at in moments]
-    for each in ended:
-        await house.store.ledger.settle(lease, [each])
+    for number in range(count):
+        at = START + timedelta(seconds=number - count // 2)
+        record = replace(record, reason=(Reason.REFUSED, Reason.UNSUPPORTED)[number % 2])
+        await house.store.ledger.settle(lease, [(record, replace(ATTEMPT, at=at))])
+        async with transaction(house.engine) as connection:
+            last = "(SELECT max(id) FROM bridgetender.transitions)"
+            query = text(f"UPDATE bridgetender.transitions SET at = :at WHERE id = {last}")
+            await connection.execute(query, {"at": at})
+    return record
 
-    assert await house.store.ledger.forget_history(START) == 2
-    assert [attempt.at for attempt in await house.store.attempts()] == [START, START + second]
-    assert await house.store.ledger.forget_history(START) == 0
-    assert (await house.store.record(SLOT)) == record  # what stands is no history
+
+async def test_only_what_is_older_is_forgotten_in_batches_and_what_stands_is_no_history(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "BATCH", 2)
+    record = await happened(house, 10)
+
+    assert await history.forget(house.engine, START) == 10
+
+    kept = [START + timedelta(seconds=number) for number in range(5)]
+    assert await remembered(house) == (kept, kept)
+    assert await history.forget(house.engine, START) == 0
+    assert await house.store.record(SLOT) == record
+
+
+async def test_no_batch_is_longer_than_others_may_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "BATCH", 2)
+    await happened(house, 10)
+    counts: list[int] = []
+
+    def note(_c: Any, cursor: Any, statement: str, *_rest: Any) -> None:
+        if "DELETE" in statement:
+            counts.append(cursor.rowcount)
+
+    event.listen(house.engine.sync_engine, "after_cursor_execute", note)
+    await history.forget(house.engine, START)
+
+    assert counts == [2, 2, 1] * 2
+
+
+async def test_only_who_holds_the_main_bridge_forgets_and_as_long_ago_as_was_set(
+    house: House, database_url: str
+) -> None:
+    await happened(house, 3)
+    clock = HandClock()
+    clock.at = START + timedelta(days=7)
+    url, keyring = Secret(database_url), Keyring([new_key()])
+    settings = Settings(url, keyring=keyring, history_days=7, bridges=(BridgeSettings(MAIN, OURS),))
+    parts = replace(Parts.of(settings), engine=house.engine, clock=clock)
+    before = await remembered(house)
+
+    await rounds.forget(parts)
+    assert await remembered(house) == before
+
+    parts.vitals.bridges[MAIN].held = True
+    await rounds.forget(parts)
+    assert [len(each) for each in await remembered(house)] == [2, 2]

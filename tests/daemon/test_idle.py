@@ -116,7 +116,7 @@ async def test_a_pass_that_finds_something_is_seen_to_write(
     assert written_to == {"connectors", "attempts"}
     after = await counters(postgres, engine)
     changed = {row[0] for row, was in zip(after, before, strict=True) if row != was}
-    assert changed == {"attempts", "connectors", "exchange_api_keys"}
+    assert changed == {"attempts", "connectors", "exchange_api_keys", "transitions"}
 
 
 async def more_than(house: House, attempts: int) -> bool:

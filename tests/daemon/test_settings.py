@@ -29,6 +29,7 @@ WRONG = {
     "BRIDGETENDER_HISTORY_DAYS": "a while",
     "BRIDGETENDER_CONCURRENCY": "0",
     "BRIDGETENDER_RESYNC_SECONDS": "often",
+    "BRIDGETENDER_EXCHANGE_RATES": "binance=fast",
     "TRADING_BRIDGE_URL": "http://bridge.example",
     "TRADING_BRIDGE_CA_FILE": "relative.pem",
 }
@@ -97,6 +98,8 @@ def test_every_setting_is_read_from_its_place() -> None:
         BRIDGETENDER_HEALTH_HOST="0.0.0.0",
         BRIDGETENDER_HEALTH_PORT="0",
         BRIDGETENDER_CONCURRENCY="7",
+        BRIDGETENDER_CONCURRENCY_START="3",
+        BRIDGETENDER_EXCHANGE_RATES="gateio=2.5, *=0",
         BRIDGETENDER_LOG_FORMAT="console",
         BRIDGETENDER_LOG_LEVEL="debug",
         BRIDGETENDER_HISTORY_DAYS="90",
@@ -114,6 +117,8 @@ def test_every_setting_is_read_from_its_place() -> None:
     assert (settings.history_days, settings.state_dir) == (90, Path("/srv/state"))
     assert settings.rules.resync == timedelta(seconds=12.5)
     assert settings.rules_of(bridge).concurrency == 7
+    assert settings.rules.concurrency_start == 3
+    assert settings.rules.rates == {"gate": 2.5, "*": 0}
     assert settings.listen_url == Secret("postgresql://direct/shop")
     assert settings.poll == timedelta(seconds=2)
     assert (settings.rules.lease, settings.rules.renew) == (30 * SECOND, 10 * SECOND)
@@ -195,7 +200,7 @@ def test_a_toml_file_says_the_same_and_the_environment_outweighs_it(tmp_path: Pa
     assert (settings.health_port, settings.log_json) == (4321, False)
     assert (one.url, one.access.token) == ("https://one.example", Secret("token-of-one"))
     assert (two.access.user, two.access.password) == ("me", Secret("hunter2"))
-    assert (settings.rules_of(one).concurrency, settings.rules_of(two).concurrency) == (32, 4)
+    assert (settings.rules_of(one).concurrency, settings.rules_of(two).concurrency) == (64, 4)
 
 
 def test_rules_say_which_key_goes_to_which_bridge(tmp_path: Path) -> None:

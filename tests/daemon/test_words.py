@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daemon.words import cure, relative, sentence
+from daemon.words import cure, length, relative, sentence
 from reconciler.model import Reason
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -48,3 +48,24 @@ def test_what_is_said_of_a_live_connector_is_why_it_is_not_proven() -> None:
         "the bridge has these credentials, but the last proof failed:"
         " HTTP 503: okx could not be asked"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("90s", 90),
+        ("30min", 1_800),
+        ("30m", 1_800),
+        (" 2 h", 7_200),
+        ("3d", 259_200),
+        ("1w", 604_800),
+    ],
+)
+def test_a_length_of_time_is_read_as_people_write_it(said: str, seconds: int) -> None:
+    assert length(said) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("said", ["", "2", "h", "-1h", "1.5h", "2 hours", "123456s", "\u0662h"])
+def test_what_is_no_length_of_time_is_said_to_be_none(said: str) -> None:
+    with pytest.raises(ValueError, match="no length of time: 90s, 30min, 2h, 3d or 1w"):
+        length(said)

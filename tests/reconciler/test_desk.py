@@ -72,7 +72,7 @@ async def test_a_key_that_waited_for_the_worker_is_to_be_read_again(
     waited: float, kept: SealedKey | None
 ) -> None:
     one = await desk()
-    one.room = lambda: 1
+    one.room = lambda _: 1
     due = record(Phase.PENDING, urgency=Urgency.NOW, due_at=one.ports.clock.now())
     with one.passing() as under_way:
         assert one.hand([due], {SLOT: SEALED}, under_way) == []

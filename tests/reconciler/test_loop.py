@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -26,10 +27,10 @@ from reconciler.model import (
     Survey,
     Verified,
 )
-from reconciler.pacing import Breaker, Holdoffs
+from reconciler.pacing import Breaker
 from reconciler.ports import Clients
 from reconciler.records import Action
-from reconciler.rules import Rules
+from reconciler.rules import OTHERS, Rules
 from reconciler.verdicts import (
     LeaseLost,
     Refused,
@@ -41,6 +42,7 @@ from reconciler.verdicts import (
 from tests.fakes import (
     BRIDGE,
     Dawdles,
+    Hangs,
     HappensBut,
     Lacks,
     Lies,
@@ -52,6 +54,9 @@ from tests.reconciler.examples import record
 from tests.reconciler.house import CALM, DAY, HOUR, House, story
 
 pytestmark = pytest.mark.anyio
+
+
+UNPACED = Rules(rates={OTHERS: 0})
 
 
 async def acme(house: House, *exchanges: str) -> None:
@@ -120,7 +125,7 @@ async def test_keys_that_come_while_the_bridge_is_listed_are_no_reason_to_list_i
 async def test_from_nothing_every_key_becomes_live_by_one_call_each(
     make: Callable[..., House],
 ) -> None:
-    house = make()
+    house = make(rules=UNPACED)
     await many(house, 40)
 
     async with house.running():
@@ -500,7 +505,7 @@ async def test_an_hour_without_a_bridge_is_made_good_soon_after_and_costs_few_ca
 
 
 async def test_a_bridge_that_goes_down_in_the_middle_is_not_hammered() -> None:
-    house = House()
+    house = House(rules=UNPACED)
     async with house.running():
         await anyio.sleep(10)
         house.bridge.down = True
@@ -579,6 +584,23 @@ async def test_a_bridge_that_forgets_again_and_again_is_filled_ever_more_rarely(
     assert house.bridge.count("initialize") < 150
 
 
+async def test_a_bridge_whose_listings_disagree_is_named_and_nothing_is_added_again() -> None:
+    house = story()
+    await many(house, 3)
+    async with house.running():
+        await house.at_rest()
+        for _ in range(3):
+            house.bridge.script("observe", Lacks())
+            await anyio.sleep(60)
+
+        assert house.bridge.changes() == 3
+        up, reason = house.tables.reports[-1]
+        assert up
+        assert "return by themselves" in reason
+        await anyio.sleep(HOUR)
+        assert house.tables.reports[-1] == (True, "")
+
+
 async def test_one_short_listing_changes_nothing() -> None:
     house = House()
     await many(house, 20)
@@ -589,6 +611,23 @@ async def test_one_short_listing_changes_nothing() -> None:
             await anyio.sleep(100)
 
     assert house.bridge.changes() == 20
+
+
+async def test_one_short_listing_is_not_the_second_of_what_was_added_since_the_first() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        house.bridge.restart()
+        await anyio.sleep(5)
+        await house.at_rest()
+        house.bridge.script("observe", Lacks())
+        await house.world.set_key_active(await key_of(house), active=False)
+        house.loop.look(None)
+        await anyio.sleep(5)
+
+        assert house.there() == {}
+        assert house.tables.records == {}
 
 
 async def test_a_success_that_was_a_lie_is_found_out() -> None:
@@ -753,6 +792,153 @@ async def test_what_was_prepared_for_an_exchange_waits_too_once_it_is_throttled(
         assert {r.phase for r in house.tables.records.values()} <= {Phase.PENDING, Phase.RETRYING}
 
         await house.at_rest(within=400)
+
+
+async def test_an_exchange_sees_no_more_than_its_rate_while_another_is_asked_faster() -> None:
+    house = House(rules=Rules(rates={"binance": 2, "okx": 0}))
+    await many(house, 100)
+    for number in range(50):
+        client = await house.world.add_client(f"o{number}")
+        await house.world.add_key(client, "okx")
+    async with house.running():
+        await anyio.sleep(2)
+        assert sum(slot.connector == "okx" for slot in house.there()) == 50
+        await house.at_rest(within=60)
+
+    adds = [call for call in house.bridge.calls if call.action == "initialize"]
+    added = [add.at for add in adds if add.slot and add.slot.connector == "binance"]
+    assert len(added) == 100
+    assert all(
+        later - first >= 10 / 2 - 2.1 for first, later in zip(added, added[10:], strict=False)
+    )
+
+
+async def test_an_exchange_that_hangs_keeps_no_place_from_others() -> None:
+    house = House(rules=UNPACED)
+    await many(house, 200)
+    for slot in house.wanted():
+        house.bridge.always("initialize", Hangs(35), slot)
+    async with house.running():
+        await anyio.sleep(20)
+        client = await house.world.add_client("Blue")
+        await house.world.add_key(client, "okx")
+        house.loop.look(frozenset({client}))
+        await anyio.sleep(1)
+        assert house.slot("okx", "client_blue") in house.there()
+
+
+async def test_a_new_key_in_the_middle_of_a_burst_is_next() -> None:
+    house = House(rules=UNPACED)
+    await many(house, 500)
+    async with house.running():
+        await house.at_rest()
+        house.bridge.always("initialize", Dawdles(1))
+        house.bridge.restart()
+        house.loop.look(None)
+        await anyio.sleep(3.5)
+        assert 0 < len(house.there()) < 500
+        client = await house.world.add_client("Blue")
+        await house.world.add_key(client, "okx")
+        house.loop.look(frozenset({client}))
+        await anyio.sleep(2.1)
+        assert house.slot("okx", "client_blue") in house.there()
+        assert len(house.there()) < 500
+
+
+async def test_trouble_halves_what_is_tried_at_once() -> None:
+    house = House(rules=UNPACED)
+    await many(house, 300)
+    async with house.running():
+        await house.at_rest()
+        assert house.meter.limits[-1] == Rules().concurrency
+        house.bridge.script("verify", *[Raises(Unavailable("503"))] * 3)
+        await anyio.sleep(1000)
+        assert house.meter.limits[-1] < Rules().concurrency
+
+
+async def test_proofs_keep_to_half_an_exchanges_rate_and_hold_up_nothing_else() -> None:
+    often = timedelta(seconds=20)
+    house = House(rules=Rules(rates={"binance": 2}, verify_every=often))
+    await many(house, 100)
+    async with house.running():
+        await house.at_rest(within=120)
+        await anyio.sleep(100)
+        before = house.bridge.count("verify")
+        await anyio.sleep(200)
+        assert 180 <= house.bridge.count("verify") - before <= 202
+
+        client = await house.world.add_client("Blue")
+        await house.world.add_key(client, "binance")
+        house.loop.look(frozenset({client}))
+        await anyio.sleep(0.1)
+        assert house.slot(account="client_blue") in house.there()
+        lost = [slot for slot in house.there() if slot.account in ("client_c1", "client_c2")]
+        for slot in lost:
+            del house.bridge.connectors[slot]
+        assert await house.at_rest() < 40
+
+
+# -- mass refusal ------------------------------------------------------------------------------
+
+
+async def test_when_an_exchange_refuses_all_at_once_nothing_parks_and_it_is_asked_rarely() -> None:
+    house = House()
+    await many(house, 30)
+    client = await house.world.add_client("Blue")
+    await house.world.add_key(client, "okx")
+    async with house.running():
+        await house.at_rest(within=60)
+        house.bridge.refused |= set(house.there().values()) - {house.there()[blue_okx()]}
+        await anyio.sleep(HOUR)
+        assert house.meter.mass_refusals == [("binance", True)]
+        phases = Counter(record.phase for record in house.tables.records.values())
+        assert phases == {Phase.LIVE: 31}
+        before = house.bridge.count("verify")
+        await anyio.sleep(HOUR)
+        assert house.bridge.count("verify") - before < 60
+
+        house.bridge.refused.clear()
+        await anyio.sleep(2 * HOUR)
+        assert house.meter.mass_refusals == [("binance", True), ("binance", False)]
+        records = house.tables.records.values()
+        assert {record.verified for record in records} == {Verified.OK}
+
+
+def blue_okx() -> Slot:
+    return Slot(BRIDGE, "client_blue", "okx")
+
+
+async def test_what_had_parked_before_a_mass_refusal_was_noticed_is_asked_about_after_it() -> None:
+    house = House()
+    await many(house, 30)
+    async with house.running():
+        await house.at_rest(within=60)
+        wrong = set(house.there().values())
+        house.bridge.refused |= wrong
+        await anyio.sleep(600)
+        client = await house.world.add_client("Blue")
+        await house.world.add_key(client, "binance")
+        house.loop.look(frozenset({client}))
+        await anyio.sleep(600)
+        house.bridge.refused.clear()
+        await anyio.sleep(HOUR)
+        assert {record.phase for record in house.tables.records.values()} == {Phase.LIVE}
+
+
+async def test_one_clients_wrong_keys_are_no_mass_refusal() -> None:
+    house = House()
+    await many(house, 10)
+    async with house.running():
+        await house.at_rest()
+        for number in range(5):
+            client = await house.world.add_client(f"wrong{number}")
+            await house.world.add_key(client, "binance", api_key=f"wrong{number}")
+            house.bridge.refused.add(f"wrong{number}")
+        house.loop.look(None)
+        await anyio.sleep(HOUR)
+        assert house.meter.mass_refusals == []
+        phases = Counter(record.phase for record in house.tables.records.values())
+        assert phases == {Phase.LIVE: 10, Phase.PARKED: 5}
 
 
 async def test_a_new_key_is_first_written_down_with_the_intent_to_send_it() -> None:
@@ -983,7 +1169,7 @@ async def test_nothing_is_sent_once_the_lease_has_ended() -> None:
     lease = Lease(house.bridge.name, "one", 1)
     desk = Desk(ports, lease, Breaker(Rules().probe, 5), Lookout(), lease_ends=5)
     job = Job(Action.VERIFY, record(), record())
-    attempter = Attempter(desk, Holdoffs())
+    attempter = Attempter(desk)
     await anyio.sleep(4.9)
     assert (await attempter.attempt(job)).attempt
 

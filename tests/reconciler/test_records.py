@@ -192,7 +192,7 @@ def test_done_and_proven_is_live_until_the_next_verification() -> None:
     assert (live.phase, live.reason, live.fingerprint) == (Phase.LIVE, Reason.APPLIED, OURS)
     assert (live.verified, live.live_since) == (Verified.OK, live.verified_at)
     assert (live.intent_epoch, live.intent_at, live.first_unready_at) == (None, None, None)
-    assert (live.urgency, wait(live)) == (Urgency.BULK, RULES.verify_every.total_seconds())
+    assert (live.urgency, wait(live)) == (Urgency.PROOF, RULES.verify_every.total_seconds())
 
 
 def test_done_but_unproven_is_live_and_asked_again_soon() -> None:

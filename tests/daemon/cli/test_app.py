@@ -124,6 +124,7 @@ NEEDS = {
     ("rotate",): {"DATABASE_URL", "ENCRYPTION_KEY"},
     ("resume", "--all"): {"DATABASE_URL"},
     ("plan",): {"DATABASE_URL"},
+    ("history",): {"DATABASE_URL"},
     ("explain", "01234567"): {"DATABASE_URL", "ENCRYPTION_KEY"},
 }
 

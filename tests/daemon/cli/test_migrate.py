@@ -9,12 +9,14 @@ import pytest
 
 from daemon.cli.exits import Code
 from daemon.embedded.postgres import Server
+from daemon.store import schema
 from daemon.store.engine import make_engine
 from tests.conftest import installed
 from tests.daemon.cli.conftest import Cli
 from tests.daemon.house import House
 
 pytestmark = pytest.mark.anyio
+NEWEST = schema.newest()
 TABLES = (
     "CREATE TABLE clients (id uuid PRIMARY KEY, name text NOT NULL, status text NOT NULL)",
     """CREATE TABLE exchange_api_keys (id uuid PRIMARY KEY, client_id uuid REFERENCES clients,
@@ -49,7 +51,7 @@ async def test_the_sql_that_is_printed_changes_nothing_until_psql_runs_it(
         stdout=subprocess.DEVNULL,
     )
     assert (await cli("status")).exit_code == Code.OK
-    assert (await cli("migrate")).output == "The schema is at 0001 already.\n"
+    assert (await cli("migrate")).output == f"The schema is at {NEWEST} already.\n"
     assert (await cli("migrate", "--sql")).output == "-- Nothing is to be done.\n"
 
 
@@ -57,7 +59,7 @@ async def test_what_was_undone_since_is_mended_and_said(house: House, cli: Cli) 
     await cli("migrate")
     await house.do("DROP TRIGGER bridgetender_fill ON public.clients")
     mended = await cli("migrate")
-    assert mended.output == "The schema is at 0001 already; 1 statement(s) mended it.\n"
+    assert mended.output == f"The schema is at {NEWEST} already; 1 statement(s) mended it.\n"
 
 
 async def test_a_role_without_rights_is_told_each_and_changes_nothing(
@@ -92,7 +94,7 @@ async def test_a_role_that_may_not_make_triggers_is_warned_and_goes_on(
     assert warned.exit_code == Code.OK
     assert "Warning: CREATE TRIGGER bridgetender_hint_insert" in warned.stderr
     assert "without it the daemon looks at the tables every 5 s" in warned.stderr
-    assert warned.stdout == "The schema is at 0001 already.\n"
+    assert warned.stdout == f"The schema is at {NEWEST} already.\n"
     said = json.loads((await cli("migrate", "--json")).stdout)
     assert [each["needs"] for each in said["missing"]] == ["TRIGGER on public.exchange_api_keys"]
 

@@ -19,6 +19,7 @@ from tests.daemon.store.test_adoption import KEY_ID, NEW, NEW_ID, OTHER_ID, rows
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("roles")]
 STORY = next(state for state in STATES if state.name == "updated_at NOT NULL without default")
 TABLES = ("public.clients", "public.exchange_api_keys")
+UP_TO_DATE = schema.Migration(schema.newest(), schema.newest(), [], [])
 READ = tuple(f"GRANT SELECT ON {table} TO guest" for table in TABLES)
 
 
@@ -121,7 +122,7 @@ async def test_the_owner_runs_what_is_missing_and_then_hints_come(
     await do(shop, *READ)
     await schema.migrate(guest)
     await run_script(await schema.script(guest), await opened(shop, "shop"))
-    assert await schema.migrate(guest) == schema.Migration("0001", "0001", [], [])
+    assert await schema.migrate(guest) == UP_TO_DATE
     await heard(guest, shop)
 
 
@@ -129,12 +130,27 @@ async def test_the_owner_of_everything_runs_all_of_it_for_the_daemon(
     shop: AsyncEngine, guest: AsyncEngine
 ) -> None:
     await run_script(await schema.script(guest), shop)
-    assert await schema.migrate(guest) == schema.Migration("0001", "0001", [], [])
+    assert await schema.migrate(guest) == UP_TO_DATE
     house = House(guest)
     async with house.running():
         await house.until_live(KEY_ID)
         await house.until_live(OTHER_ID)
     await heard(guest, shop)
+
+
+async def test_what_a_later_version_adds_is_granted_by_the_owner_who_adds_it(
+    shop: AsyncEngine, guest: AsyncEngine
+) -> None:
+    await run_script(await schema.script(guest), shop)
+    await schema.downgrade(shop, "0001")
+
+    await run_script(await schema.script(guest), shop)
+
+    assert await schema.migrate(guest) == UP_TO_DATE
+    house = House(guest)
+    async with house.running():
+        await house.until_live(KEY_ID)
+    assert KEY_ID in {each.key_id for each in await house.store.transitions()}
 
 
 async def test_a_role_that_may_make_triggers_makes_them_itself(

@@ -1,7 +1,11 @@
+import re
+
 import anyio
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -9,6 +13,8 @@ from daemon.embedded.postgres import Server
 from daemon.store import schema
 from daemon.store.engine import make_engine
 from daemon.store.tables import SCHEMA, clients, ours, theirs
+from reconciler.model import Phase
+from tests.daemon.house import House, until
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +45,7 @@ async def test_the_migrated_schema_and_the_model_are_equal(engine: AsyncEngine) 
 async def test_a_difference_between_model_and_schema_would_be_seen(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE public.clients DROP COLUMN tier"))
-        await connection.execute(text("DROP INDEX bridgetender.ix_connectors_due"))
+        await connection.execute(text("DROP INDEX bridgetender.ix_connectors_lane"))
         assert len(await connection.run_sync(_differences)) == 2
 
 
@@ -64,6 +70,38 @@ async def test_upgrade_downgrade_and_upgrade_again_lose_no_key(engine: AsyncEngi
         assert await connection.run_sync(_differences) == []
 
 
+async def test_a_step_back_and_up_again_loses_no_record_and_what_moves_then_is_told(
+    engine: AsyncEngine,
+) -> None:
+    house = House(engine)
+    key = await house.world.add_key(await house.world.add_client("Acme"), "binance")
+    async with house.running():
+        await house.until_live(key)
+
+    await schema.downgrade(engine, "0001")
+    up = await schema.migrate(engine)
+
+    assert (up.before, up.after) == ("0001", schema.newest())
+    async with engine.connect() as connection:
+        assert await connection.run_sync(_differences) == []
+    assert [attempt.key_id for attempt in await house.store.attempts()] == [key]
+    assert await house.standing() == {key: ("live", "applied")}
+    assert not await house.store.transitions()
+    async with house.running():
+        await house.world.set_key_active(key, active=False)
+        await until_told(house, Phase.REMOVED)
+
+
+async def test_what_an_older_daemon_writes_is_as_it_was_in_a_newer_schema() -> None:
+    """A revision after the first adds tables and changes indexes, and alters no table."""
+    config = schema._config()
+    for revision in ScriptDirectory.from_config(config).walk_revisions():
+        if revision.down_revision:
+            span = f"{revision.down_revision}:{revision.revision}"
+            for sql in schema._revisions(command.upgrade, span):
+                assert re.match(r"CREATE|DROP INDEX|UPDATE bridgetender.alembic_version", sql)
+
+
 async def test_two_migrations_at_once_are_harmless(postgres: Server) -> None:
     await postgres.create_database("two_at_once")
     engine = make_engine(postgres.url("two_at_once"))
@@ -84,3 +122,10 @@ async def test_updated_at_fills_itself_and_moves_with_the_row(engine: AsyncEngin
             text("SELECT updated_at > '2020-01-02' FROM public.clients")
         )
         assert changed.scalar_one()
+
+
+async def until_told(house: House, phase: Phase) -> None:
+    async def told() -> bool:
+        return phase in {each.phase for each in await house.store.transitions()}
+
+    await until(told)
