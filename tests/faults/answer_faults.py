@@ -181,8 +181,8 @@ async def bridge_answers_no_success(scene: Scene) -> AsyncIterator[None]:
 
 @fault()
 async def bridge_listing_empty(scene: Scene) -> AsyncIterator[None]:
-    """its listing is empty"""
-    async with troubled(scene, listing(lambda _: [])):
+    """its listing is always empty, though it has everything"""
+    async with troubled(scene, listing(lambda _: []), share=1):
         yield
 
 

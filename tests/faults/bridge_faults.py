@@ -26,7 +26,7 @@ async def bridge_restarts_in_a_burst(scene: Scene) -> AsyncIterator[None]:
     yield
 
 
-@fault(times=4, quick=1, bustle=2)
+@fault(times=4, bustle=2)
 async def bridge_killed(scene: Scene) -> AsyncIterator[None]:
     """kill -9 of the bridge, five times at random instants"""
 
