@@ -19,7 +19,8 @@ def _spread_out() -> tuple[Urgency, ...]:
     return tuple(urgency for _, urgency in sorted(places))
 
 
-TURNS = _spread_out()
+PLACES = _spread_out()
+TURNS = len(PLACES)
 
 
 class Turns:
@@ -47,7 +48,7 @@ class Turns:
         return chosen
 
     def _next(self, waiting: dict[Urgency, deque[Record]]) -> Record:
-        turn = TURNS[next(self._places) % len(TURNS)]
+        turn = PLACES[next(self._places) % TURNS]
         queue = waiting.get(turn) or next(q for _, q in sorted(waiting.items()) if q)
         return queue.popleft()
 

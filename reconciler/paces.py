@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from reconciler.backoff import Backoff, Draw
+from reconciler.fairness import SHARES, TURNS
 from reconciler.model import Lane, Urgency
 from reconciler.pacing import Bucket, Limit
 from reconciler.refusals import Refusals
@@ -15,6 +16,8 @@ PROOFS = 0.5
 """The part of an exchange's rate that proofs of what is live may use."""
 _ON_TRIAL = 2
 """Attempts at once while nobody knows whether an exchange refuses everything still."""
+_LEAST = 4
+"""Attempts at once on an exchange that does not answer: some keys may hang, and not the others."""
 _ROUNDING = 1e-6
 
 
@@ -33,6 +36,8 @@ class Pace:
     refuses_all: bool = False
     refuses_since: float = 0.0
     _quiets: int = 0
+    _passed: dict[Urgency, int] = field(default_factory=dict)
+    """How many of other classes were sent since the last of each."""
 
     def room(self, urgency: Urgency, now: float) -> int:
         """Return how many more of a class may be prepared."""
@@ -66,11 +71,15 @@ class Pace:
         return at_once - self.prepared - self.under_way
 
     def _reserve(self, urgency: Urgency) -> float:
+        """Return the tokens that a class leaves to others; none once these have had their share."""
+        if self._passed.get(urgency, 0) >= TURNS // SHARES[urgency]:
+            return 0.0
         return RESERVES[urgency] * (self.bucket.rate.burst - 1)
 
     def begin(self, urgency: Urgency, now: float) -> None:
         self.prepared -= 1
         self.under_way += 1
+        self._passed = {u: self._passed.get(u, 0) + 1 for u in Urgency} | {urgency: 0}
         self.bucket.take(now)
         if urgency is Urgency.PROOF:
             self.proofs.take(now)
@@ -110,7 +119,7 @@ class Paces:
     def _new(self, exchange: str) -> Pace:
         rules = self._rules
         rate = rules.rate_of(exchange)
-        limit = Limit(1, rules.concurrency, rules.concurrency)
+        limit = Limit(min(_LEAST, rules.concurrency), rules.concurrency, rules.concurrency)
         return Pace(Bucket(rate), Bucket(rate.part(PROOFS)), limit, rules.quiet)
 
     def begin(self, exchange: str, urgency: Urgency, now: float) -> None:

@@ -1,6 +1,6 @@
 """Tells a wrong key from a wrong address or clock of ours: many are refused at once. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.model import Record, Slot, Verified
 
@@ -28,7 +28,10 @@ class Refusals:
     _heard: dict[Slot, Heard] = field(default_factory=dict)
 
     def hear(self, slot: Slot, heard: Heard) -> None:
-        self._heard[slot] = heard
+        """Take note; a second refusal of what had worked does not make it a key that never did."""
+        before = self._heard.get(slot)
+        again = heard.refused and before is not None and before.refused and before.worked
+        self._heard[slot] = replace(heard, worked=heard.worked or again)
 
     def en_masse(self, now: float) -> bool:
         self._heard = {s: h for s, h in self._heard.items() if now - h.at <= self.window}
@@ -44,4 +47,4 @@ def worked(record: Record) -> bool:
     """Tell whether the credentials that *record* says were sent had been accepted before."""
     if record.verified is not Verified.UNKNOWN:
         return record.verified is Verified.OK
-    return record.live_since is not None and (record.adopted or record.sent == record.fingerprint)
+    return record.adopted or (record.sent is not None and record.sent == record.fingerprint)

@@ -15,7 +15,7 @@ from reconciler.attempting import Attempter
 from reconciler.desk import Desk, Due
 from reconciler.fairness import HEAD_START, Turns
 from reconciler.jobs import Ended, Job, Preparer
-from reconciler.model import Lane, Phase, Record, Slot
+from reconciler.model import Instant, Lane, Phase, Record, Slot
 from reconciler.records import Action
 from reconciler.turns import in_turns
 from reconciler.verdicts import StoreError
@@ -60,6 +60,7 @@ class Worker:
         self._short: set[Lane] = set()
         self._asked_at = self._asked_for_idle = -inf
         self._undated: dict[Slot, Lane] = {}
+        self._asked_until: Instant | None = None
         self._ended, self._to_write = anyio.create_memory_object_stream[Ended](inf)
         self._stopping = False
         self._unwritable = False
@@ -182,7 +183,8 @@ class Worker:
     async def _pick_idle(self, now: float) -> list[Due]:
         """Take one of each exchange of which nothing is tried."""
         self._asked_for_idle, paces = now, self._paces
-        most = {(e, u): int(paces.is_idle(e)) for e, u in paces.rooms(now)}
+        rooms = paces.rooms(now)
+        most = {(e, u): min(room, int(paces.is_idle(e))) for (e, u), room in rooms.items()}
         records = await self._ask(_IDLE_AT_ONCE, most)
         chosen = self._turns.choose(
             records,
@@ -192,8 +194,8 @@ class Worker:
         return [Due(record) for record in chosen]
 
     async def _ask(self, limit: int, most: Mapping[Lane, int]) -> list[Record]:
-        bridge, at = self._desk.lease.bridge, self._ports.clock.now()
-        records = await self._ports.ledger.due(bridge, at, limit, most)
+        bridge, self._asked_until = self._desk.lease.bridge, self._ports.clock.now()
+        records = await self._ports.ledger.due(bridge, self._asked_until, limit, most)
         return [record for record in records if record.slot not in self._desk.busy]
 
     async def _fresh(self) -> list[Due]:
@@ -213,7 +215,8 @@ class Worker:
         if self._room() <= 0:
             return _IDLE_TURN if self._limit() else _LONGEST_NAP
         at, now = self._ports.clock.now(), self._now()
-        due = await self._ports.ledger.next_due(self._desk.lease.bridge, at)
+        since = min(self._asked_until or at, at)  # what became due since it was asked for is next
+        due = await self._ports.ledger.next_due(self._desk.lease.bridge, since)
         waits = [self._paces.of(exchange).wait(u, now) for exchange, u in self._short]
         if due is not None:
             waits.append((due - at).total_seconds())
@@ -243,7 +246,8 @@ class Worker:
             return None
         if self._paces.under_way < self._limit():
             return heappop(self._ready)[-1]
-        idle = set() if self._desk.breaker.on_trial else self._paces.idle_but_prepared()
+        most = self._limit() + self._limit() // 2  # one at most is one at most
+        idle = self._paces.idle_but_prepared() if self._paces.under_way < most else ()
         if not idle:
             return None
         entry = min(entry for entry in self._ready if entry[-1].before.exchange in idle)

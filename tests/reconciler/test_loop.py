@@ -2,6 +2,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import NoReturn
 
 import anyio
@@ -951,6 +952,50 @@ async def test_what_had_parked_before_a_mass_refusal_was_noticed_is_asked_about_
         house.bridge.refused.clear()
         await anyio.sleep(HOUR)
         assert {record.phase for record in house.tables.records.values()} == {Phase.LIVE}
+
+
+async def test_keys_that_are_refused_one_after_the_other_are_a_mass_refusal_too() -> None:
+    house = House()
+    async with house.running():
+        for number in range(9):
+            client = await house.world.add_client(f"c{number}")
+            await house.world.add_key(client, "binance")
+            house.loop.look(frozenset({client}))
+            await anyio.sleep(100)
+        house.bridge.refused |= set(house.there().values())
+        await anyio.sleep(HOUR)
+        assert house.meter.mass_refusals == [("binance", True)]
+
+        house.bridge.refused.clear()
+        await anyio.sleep(HOUR)
+        assert {record.phase for record in house.tables.records.values()} == {Phase.LIVE}
+
+
+async def test_after_a_restart_of_the_storys_bridge_a_mass_refusal_parks_nobody() -> None:
+    house = story(UNPACED)
+    await many(house, 20)
+    async with house.running():
+        await house.at_rest()
+        await anyio.sleep(HOUR)
+        house.bridge.refused |= set(house.there().values())
+        house.bridge.restart()
+        await anyio.sleep(600)
+        assert house.meter.mass_refusals == [("binance", True)]
+
+        house.bridge.refused.clear()
+        await house.at_rest(within=2 * HOUR)
+
+
+async def test_one_at_most_is_one_at_most() -> None:
+    house = House(rules=replace(UNPACED, concurrency=1))
+    client = await house.world.add_client("Acme")
+    for exchange in ("binance", "okx", "kraken", "gate", "mexc"):
+        await house.world.add_key(client, exchange)
+    house.bridge.always("initialize", Dawdles(1))
+    async with house.running():
+        await house.at_rest()
+    begun = [call.at for call in house.bridge.calls if call.action == "initialize"]
+    assert all(later - first >= 1 for first, later in pairwise(begun))
 
 
 async def test_one_clients_wrong_keys_are_no_mass_refusal() -> None:

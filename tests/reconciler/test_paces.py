@@ -1,8 +1,6 @@
 from dataclasses import replace
 from math import inf
 
-import pytest
-
 from reconciler.model import Urgency
 from reconciler.paces import Pace, Paces
 from reconciler.rules import OTHERS, Rules
@@ -27,8 +25,8 @@ def rooms(of: Pace, now: float = 0) -> list[int]:
 def test_less_urgent_classes_leave_tokens_to_more_urgent_ones() -> None:
     kraken = pace()
     assert rooms(kraken) == [8, 6, 4, 4]
-    begin(kraken, 5)
-    assert rooms(kraken) == [3, 1, 0, 0]
+    begin(kraken, 3)
+    assert rooms(kraken) == [5, 3, 1, 1]
 
 
 def test_what_is_prepared_has_its_token_and_its_place_waiting() -> None:
@@ -40,6 +38,14 @@ def test_what_is_prepared_has_its_token_and_its_place_waiting() -> None:
     assert kraken.room(Urgency.NOW, 100) == 2
     kraken.under_way -= 1
     assert kraken.room(Urgency.NOW, 100) == 3
+
+
+def test_a_class_that_waited_for_its_turn_leaves_no_more_tokens_to_others() -> None:
+    kraken = pace()
+    begin(kraken, 5)
+    assert kraken.room(Urgency.BULK, 0) == 3
+    begin(kraken, 1, Urgency.BULK)
+    assert rooms(kraken) == [2, 2, 0, 0]
 
 
 def test_proofs_get_half_the_rate() -> None:
@@ -55,7 +61,7 @@ def test_it_says_how_long_to_wait_and_for_what() -> None:
     kraken = pace(concurrency=9)
     begin(kraken, 8)
     assert kraken.wait(Urgency.NOW, 0) == 0.25
-    assert kraken.wait(Urgency.SOON, 0) == pytest.approx(0.25 + 7 / 4 / 4)
+    assert kraken.wait(Urgency.PROOF, 0) == 0.25 + 3.5 / 4
     begin(kraken, 1)
     assert kraken.wait(Urgency.NOW, 0) == inf
 

@@ -39,6 +39,15 @@ def test_what_was_said_a_while_ago_does_not_count() -> None:
     assert not refusals.en_masse(301)
 
 
+def test_a_second_refusal_does_not_unsay_that_the_key_had_worked() -> None:
+    refusals = Refusals()
+    for number in range(3):
+        slot = Slot(BRIDGE, f"client_{number}", "binance")
+        for worked_before in (True, False):
+            refusals.hear(slot, Heard(0.0, refused=True, worked=worked_before))
+    assert refusals.en_masse(1.0)
+
+
 def test_a_slot_counts_once() -> None:
     refusals = Refusals()
     slot = Slot(BRIDGE, "client_acme", "binance")
@@ -52,10 +61,10 @@ def test_a_slot_counts_once() -> None:
     [
         (record(verified=Verified.OK), True),
         (record(verified=Verified.FAILED, live_since=NOW), False),
-        (record(live_since=NOW), True),
+        (record(Phase.INITIALIZING, verified=Verified.UNKNOWN), True),
         (record(live_since=NOW, fingerprint=OLD), False),
         (record(live_since=NOW, fingerprint=None, adopted=True), True),
-        (record(Phase.INITIALIZING), False),
+        (record(Phase.INITIALIZING, fingerprint=None), False),
     ],
 )
 def test_credentials_worked_if_these_were_proven_or_live(of: Record, *, answer: bool) -> None:
