@@ -98,8 +98,9 @@ _INTEND = text(f"""
 WITH held AS ({GUARD}), given AS MATERIALIZED (
   SELECT s.* FROM held, {_ROWS} s
 ), owned AS MATERIALIZED (
-  SELECT o.account, o.client_id FROM bridgetender.accounts o
-  JOIN given g ON o.bridge = g.bridge AND o.account = g.account FOR KEY SHARE OF o
+  SELECT o.account, o.client_id FROM given g, LATERAL (
+    SELECT a.account, a.client_id FROM bridgetender.accounts a
+    WHERE a.bridge = g.bridge AND a.account = g.account FOR KEY SHARE) o
 ), asked AS (
   SELECT g.*, CASE
     WHEN (g.account, g.client_id) NOT IN (SELECT account, client_id FROM owned)
