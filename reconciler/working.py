@@ -31,6 +31,8 @@ _EVENTS: Mapping[str, tuple[str, str]] = {
 }
 _GATHER = 0.005
 """Seconds in which outcomes gather before they are written, while more are on their way."""
+_AHEAD = 0.005
+"""Seconds that a new key's request has to itself."""
 _SHORTEST_NAP = 0.05
 """Seconds in which tokens gather, so that not each one is worth a question to the database."""
 _IDLE_TURN = 1.0
@@ -85,6 +87,7 @@ class Worker:
     # -- what is due ---------------------------------------------------------------------------
 
     async def _turn(self, tasks: TaskGroup) -> None:
+        handed = bool(self._desk.fresh)
         try:
             nap = self._rest()
             if not nap and not await self._begin():
@@ -92,9 +95,11 @@ class Worker:
         except StoreError as error:
             log.warning("store_away", bridge=self._desk.lease.bridge, reason=str(error))
             self._desk.lookout.within(_STORE_AWAY)  # what was handed and is not written
-            nap = _STORE_AWAY
+            handed, nap = False, _STORE_AWAY
         self._launch(tasks)
-        if nap:
+        if handed:  # its request is on its way before the database is asked for more
+            await anyio.sleep(_AHEAD)
+        elif nap:
             await self._desk.work.wait(nap)
         else:
             await checkpoint()  # what was launched is on its way before more is asked for
