@@ -164,6 +164,7 @@ class Scribe:
             urgency=step.urgency,
             first_unready_at=waiting_since or self.now,
             live_since=known.live_since if step.cause is Reason.CHANGED else None,
+            fingerprint=None if step.cause is Reason.REPLACED else known.fingerprint,
         )
         if step.cause not in (Reason.LOST, Reason.REPLACED):
             kept = known.failures if step.cause is Reason.REINITIALIZE else 0

@@ -748,6 +748,23 @@ async def test_a_refused_key_that_works_later_is_live_at_its_next_recheck() -> N
         await house.at_rest(within=7 * HOUR)
 
 
+async def test_a_recheck_adds_where_anothers_connector_is_and_does_not_prove_that_one() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        house.bridge.install(house.slot(), "a stranger's")
+        house.bridge.always("initialize", Raises(Refused("address not allowed")))
+        await anyio.sleep(HOUR)
+        assert house.record().phase is Phase.PARKED
+
+        house.bridge.heal()
+        house.meter.attempts.clear()
+        await anyio.sleep(7 * HOUR)
+        assert house.there() == {house.slot(): "binance-1"}
+        assert house.meter.attempts[0].action == Action.INITIALIZE
+
+
 async def test_credentials_refused_when_added_are_not_live_because_the_old_ones_are() -> None:
     house = House(rules=CALM)
     await acme(house)

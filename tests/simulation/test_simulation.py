@@ -26,8 +26,11 @@ from tests.simulation.simulation import simulate
 ROOT = Path(__file__).parents[2]
 SEEDS = range(100)
 """One of each kind of day at least."""
-RARE = (204, 363)
-"""A replica freezes past its lease with requests ready to be sent; a request lands very late."""
+RARE = (204, 672)
+"""A replica freezes past its lease with requests ready to be sent; a request lands very late.
+
+Where the engine has changed so that these show it no more, others are looked for.
+"""
 
 
 def test_some_seeds_hold() -> None:
@@ -143,6 +146,6 @@ def test_what_is_broken_on_purpose_is_found(
 ) -> None:
     broken(monkeypatch)
 
-    violations = chain.from_iterable(simulate(s).violations for s in (*RARE, *range(60)))
+    violations = chain.from_iterable(simulate(s).violations for s in (*RARE, *range(800)))
 
     assert any(violation.startswith(f"violated: {found}") for violation in violations)

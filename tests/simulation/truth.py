@@ -84,7 +84,8 @@ class Truth:
         there = bridge.connectors.get(record.slot)
         another = there is not None and there.api_key != api_key
         refused = record.phase is Phase.PARKED and record.reason is Reason.REFUSED
-        return bridge.proves and another and refused and record.slot in self._overtaken
+        only_proved = refused and record.sent == record.fingerprint  # else it is added anew
+        return bridge.proves and another and only_proved and record.slot in self._overtaken
 
     def _unknowable(self, bridge: FakeBridge, record: Record) -> bool:
         """Without labels nobody can tell what was there before, or came late."""
