@@ -60,9 +60,12 @@ def _unwanted(record: Record, seen: Sight, now: Instant) -> Step | None:
         if not owns(record, seen):
             return Forget()
         return None if _being_removed(record, seen) else Remove(seen.fingerprint)
-    untouched = record.sent is None
-    gone = seen is Absence.BELIEVED and not _may_land(record, now)
-    return Forget() if untouched or gone else None
+    gone = seen is Absence.BELIEVED
+    if record.sent is None or (gone and record.phase is Phase.UNREMOVABLE):
+        return Forget()
+    if not gone or record.phase is Phase.REMOVING or _may_land(record, now):
+        return None
+    return Remove()  # listings may lie: that it is not there is for the bridge to say
 
 
 def _may_land(record: Record, now: Instant) -> bool:

@@ -194,9 +194,16 @@ def test_nothing_is_removed_or_forgotten_on_doubt(phase: Phase, seen: Sight) -> 
     assert step(None, record(phase), seen) is None
 
 
-@pytest.mark.parametrize("phase", [Phase.LIVE, Phase.RETRYING, *AT_REST, *GOING])
-def test_an_orphan_that_is_gone_is_forgotten(phase: Phase) -> None:
-    assert step(None, record(phase), BELIEVED) == Forget()
+@pytest.mark.parametrize("phase", [Phase.LIVE, Phase.RETRYING, *AT_REST])
+def test_of_an_orphan_that_is_not_listed_the_bridge_is_asked_whether_it_is_gone(
+    phase: Phase,
+) -> None:
+    assert step(None, record(phase), BELIEVED) == Remove()
+    assert step(None, record(Phase.REMOVING), BELIEVED) is None
+
+
+def test_an_orphan_that_the_bridge_cannot_remove_is_forgotten_once_it_is_not_listed() -> None:
+    assert step(None, record(Phase.UNREMOVABLE), BELIEVED) == Forget()
 
 
 def test_a_key_that_went_before_anything_was_sent_is_forgotten_at_once() -> None:
@@ -232,7 +239,7 @@ def test_what_nobody_can_be_at_any_more_is_looked_at_again() -> None:
     assert step(KEY, before, UNKNOWN) is None
     assert step(CHANGED, before, UNKNOWN) == Initialize(CHANGED, Reason.CHANGED)
     assert step(None, before, LISTED) == Remove(OURS)
-    assert step(None, before, BELIEVED) == Forget()
+    assert step(None, before, BELIEVED) == Remove()
 
 
 @pytest.mark.parametrize("phase", [Phase.INITIALIZING, Phase.RETRYING])
@@ -272,7 +279,7 @@ def test_what_waits_for_its_time_is_not_planned_again(phase: Phase, seen: Sight)
 def test_a_request_that_was_given_up_is_not_forgotten_while_it_may_land() -> None:
     given_up = record(Phase.RETRYING, reason=Reason.UNCLEAR, last_attempt_at=NOW)
     assert decide(None, given_up, Absence.BELIEVED, NOW + timedelta(seconds=79)) is None
-    assert decide(None, given_up, Absence.BELIEVED, NOW + timedelta(seconds=80)) == Forget()
+    assert decide(None, given_up, Absence.BELIEVED, NOW + timedelta(seconds=80)) == Remove()
 
 
 # -- paused ------------------------------------------------------------------------------------

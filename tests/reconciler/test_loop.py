@@ -434,6 +434,18 @@ async def test_what_is_none_of_ours_is_counted_and_never_touched() -> None:
     assert {call.slot for call in house.bridge.calls} == {None, house.slot()}
 
 
+async def test_listings_that_lack_everything_make_us_forget_no_orphan() -> None:
+    house = House()
+    await acme(house)
+    async with house.running():
+        await house.at_rest()
+        house.bridge.script("observe", *[Lacks()] * 3)
+        await house.world.delete_key(await key_of(house))
+        await anyio.sleep(HOUR)
+    assert house.there() == {}
+    assert house.tables.records == {}
+
+
 async def test_on_a_bridge_that_cannot_remove_an_orphan_is_said_to_be_unremovable() -> None:
     house = story(CALM)
     await acme(house)
