@@ -58,7 +58,7 @@ def _unwanted(record: Record, seen: Sight, now: Instant) -> Step | None:
         return None
     if isinstance(seen, Connector):
         if not owns(record, seen):
-            return Forget()
+            return None if _may_land(record, now) else Forget()
         return None if _being_removed(record, seen) else Remove(seen.fingerprint)
     gone = seen is Absence.BELIEVED
     if record.sent is None or (gone and record.phase is Phase.UNREMOVABLE):

@@ -182,8 +182,8 @@ def _in_words(step: Step, case: Case) -> tuple[str, str]:
         case Remove():
             return "remove", sentence(Reason.ORPHAN)
         case Forget():
-            gone = case.seen is None
-            why = "its connector is gone too" if gone else "the connector there is not ours"
+            none = "there is no connector of it"
+            why = none if case.seen is None else "the connector there is not ours"
             return "forget", f"{sentence(Reason.ORPHAN)}, and {why}"
 
 

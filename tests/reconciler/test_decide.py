@@ -279,6 +279,8 @@ def test_what_waits_for_its_time_is_not_planned_again(phase: Phase, seen: Sight)
 def test_a_request_that_was_given_up_is_not_forgotten_while_it_may_land() -> None:
     given_up = record(Phase.RETRYING, reason=Reason.UNCLEAR, last_attempt_at=NOW)
     assert decide(None, given_up, Absence.BELIEVED, NOW + timedelta(seconds=79)) is None
+    assert decide(None, given_up, ELSEWISE, NOW + timedelta(seconds=79)) is None
+    assert decide(None, given_up, ELSEWISE, NOW + timedelta(seconds=80)) == Forget()
     assert decide(None, given_up, Absence.BELIEVED, NOW + timedelta(seconds=80)) == Remove()
 
 

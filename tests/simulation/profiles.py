@@ -107,6 +107,16 @@ PROFILES = (
         *("jumping clocks", 5, PEOPLE | _BRIDGES | _CLOCKS | {"crash": 2, "freeze": 2}),
         replicas=2,
     ),
+    Profile(
+        *("late requests", 6, {"add_key": 4, "delete_key": 6, "rotate": 2}, Odds(late=0.25)),
+        gap=20.0,
+    ),
+    Profile(
+        *("frozen holders", 6, {"add_key": 8, "rotate": 8, "freeze": 20}, Odds(slow=0.3)),
+        replicas=2,
+        gap=10.0,
+        keys=8,
+    ),
     Profile("a day of trouble", 3, rules=CALM, keys=2, storm=DAY, gap=DAY, trouble=True),
 )
 

@@ -20,17 +20,15 @@ from reconciler.jobs import Ended, Job
 from reconciler.model import ClientId, Phase, Record, Urgency
 from reconciler.paces import Pace
 from reconciler.slots import Candidate, Election, elect
+from tests.simulation import simulation
+from tests.simulation.profiles import PROFILES
 from tests.simulation.properties import Property
 from tests.simulation.simulation import simulate
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(100)
 """One of each kind of day at least."""
-RARE = (204, 672)
-"""A replica freezes past its lease with requests ready to be sent; a request lands very late.
-
-Where the engine has changed so that these show it no more, others are looked for.
-"""
+DAYS = {profile.name: profile for profile in PROFILES}
 
 
 def test_some_seeds_hold() -> None:
@@ -74,7 +72,8 @@ def no_recall(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_patience(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Backoff, "delay", lambda *_: timedelta(0))
+    """What fails again and again is tried each minute all the same."""
+    patch.setattr(Backoff, "delay", lambda *_: timedelta(minutes=1))
 
 
 def no_holdoffs(patch: pytest.MonkeyPatch) -> None:
@@ -128,24 +127,26 @@ def twice(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "found"),
+    ("broken", "found", "day"),
     [
-        (no_fence, Property.HOLDER),
-        (no_recall, Property.TRUTH),
-        (no_patience, Property.CALLS),
-        (no_holdoffs, Property.ASKED),
-        (no_second_look, Property.SETTLES),
-        (no_loss, Property.SETTLES),
-        (no_due_time, Property.DUE),
-        (no_owners, Property.OWN),
-        (twice, Property.CALLS),
+        (no_fence, Property.HOLDER, "frozen holders"),
+        (no_recall, Property.TRUTH, "stormy"),
+        (no_patience, Property.CALLS, "a day of trouble"),
+        (no_holdoffs, Property.ASKED, "burst after restart"),
+        (no_second_look, Property.SETTLES, "late requests"),
+        (no_loss, Property.SETTLES, "burst after restart"),
+        (no_due_time, Property.DUE, "stormy"),
+        (no_owners, Property.OWN, "calm"),
+        (twice, Property.CALLS, "a day of trouble"),
     ],
 )
 def test_what_is_broken_on_purpose_is_found(
-    broken: Break, found: Property, monkeypatch: pytest.MonkeyPatch
+    broken: Break, found: Property, day: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Such days show it in a few seeds, whatever the engine's and Python's turns of chance."""
+    monkeypatch.setattr(simulation, "pick", lambda _: DAYS[day])
     broken(monkeypatch)
 
-    violations = chain.from_iterable(simulate(s).violations for s in (*RARE, *range(800)))
+    violations = chain.from_iterable(simulate(seed).violations for seed in range(60))
 
     assert any(violation.startswith(f"violated: {found}") for violation in violations)

@@ -114,17 +114,20 @@ async def test_every_kind_of_step_has_its_words(
 ) -> None:
     await daemon.hold()
     okx = await people.add_key(acme, sealed("okx"))
+    kraken = await people.add_key(acme, sealed("kraken"))
     await daemon.hold()
+    await daemon.write(kraken, Phase.PENDING, Reason.NEW)
     await daemon.write(key, Phase.LIVE, Reason.APPLIED, fingerprint="ours", sent="ours")
     await daemon.write(okx, Phase.LIVE, Reason.APPLIED, fingerprint="f", sent="f")
     await bridge.add(ACME, "binance", fingerprint="ours")
     await people.delete_key(key)
     await people.set_active(okx, active=False)
+    await people.set_active(kraken, active=False)
     steps = {(action, connector): why for action, connector, why, _ in await _steps(cli)}
     assert steps == {
         ("remove", "binance"): "its key is gone",
-        ("forget", "okx"): "its key is gone, and its connector is gone too,"
-        " if a second listing lacks it too",
+        ("remove", "okx"): "its key is gone, if a second listing lacks it too",
+        ("forget", "kraken"): "its key is gone, and there is no connector of it",
     }
 
 
