@@ -1,6 +1,6 @@
 """Hold a bridge, and while it is held: observe, plan, act, record."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -11,12 +11,13 @@ from reconciler.backoff import spread
 from reconciler.bell import Bell
 from reconciler.desk import Desk, Ports
 from reconciler.lookout import Lookout
-from reconciler.model import BridgeName, Lease
+from reconciler.model import BridgeName, Instant, Lease
 from reconciler.pacing import Breaker
 from reconciler.planning import Planner
 from reconciler.ports import Clients
 from reconciler.pulse import Pulse
 from reconciler.sharing import Sharing, ask_again, gives_back, may_take
+from reconciler.stepping import Stepping
 from reconciler.verdicts import LeaseLost, StoreError
 from reconciler.working import Worker
 
@@ -105,21 +106,37 @@ class Loop:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_when, stop, ending.set)
             tasks.start_soon(self._keep, desk, ending)
-            await self._reclaim(desk)
+            await self._claim(desk)
             planner, worker = Planner(desk), Worker(desk)
             self._worker = worker
             tasks.start_soon(planner.run)
             tasks.start_soon(worker.run)
             tasks.start_soon(Pulse(desk).run)
+            tasks.start_soon(self._mind_the_clock, desk)
             await ending.wait()
             with anyio.move_on_after(self._ports.rules.grace.total_seconds()):
                 await worker.run_dry()
             tasks.cancel_scope.cancel()
 
-    async def _reclaim(self, desk: Desk) -> None:
+    async def _claim(self, desk: Desk) -> None:
+        """Make what an earlier holder left ours, though its clock may have been wrong."""
+        await self._insist(desk, self._ports.ledger.reclaim)
+        await self._insist(desk, self._ports.ledger.redate)
+
+    async def _mind_the_clock(self, desk: Desk) -> None:
+        """Let nothing wait for a time that a clock which was set back reaches much later."""
+        stepping = Stepping(self._ports.clock)
+        while True:
+            await anyio.sleep(self._ports.rules.renew.total_seconds())
+            if stepping.was_set_back():
+                log.warning("clock_set_back", bridge=self._bridge)
+                await self._insist(desk, self._ports.ledger.redate)
+                desk.work.ring()
+
+    async def _insist(self, desk: Desk, write: Callable[[Lease, Instant], Awaitable[None]]) -> None:
         while True:
             try:
-                await self._ports.ledger.reclaim(desk.lease, self._ports.clock.now())
+                await write(desk.lease, self._ports.clock.now())
             except StoreError as error:
                 log.warning("store_away", bridge=self._bridge, reason=str(error))
                 await anyio.sleep(_STORE_AWAY)

@@ -18,6 +18,8 @@ _AS_FAST_AS_MAY_BE = 1_000_000.0
 
 LONGEST_REQUEST = timedelta(seconds=80)
 """Connect, add and verify at their timeouts: past it, an open intent is nobody's."""
+CLOCK_SKEW = timedelta(seconds=5)
+"""What is dated further ahead than this was dated by a clock that was wrong then, or is now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from reconciler.model import (
     Urgency,
 )
 from reconciler.ports import Clients
+from reconciler.rules import CLOCK_SKEW, LONGEST_REQUEST
 
 _ROWS = "json_populate_recordset(NULL::bridgetender.connectors, CAST(CAST(:rows AS text) AS json))"
 
@@ -145,6 +146,12 @@ FROM bridgetender.keys() k
 WHERE r.bridge = :bridge AND r.phase = '{Phase.INITIALIZING}' AND r.intent_epoch < :epoch
   AND k.id = r.key_id AND {DIGEST} = r.digest
 """)
+_REDATE = text(f"""
+UPDATE bridgetender.connectors SET due_set_at = :now,
+  due_at = CASE phase WHEN '{Phase.INITIALIZING}' THEN CAST(:over AS timestamptz) ELSE :now END,
+  last_attempt_at = CASE WHEN last_attempt_at > :now THEN :now ELSE last_attempt_at END
+WHERE bridge = :bridge AND due_set_at > :ahead
+""")
 _WAIVE = text(f"""
 UPDATE bridgetender.connectors SET due_at = :now, due_set_at = :now
 WHERE bridge = :bridge AND phase = '{Phase.RETRYING}' AND due_at > :now
@@ -224,6 +231,11 @@ class PostgresLedger:
         async with self._guarded(lease) as connection:
             values = {"bridge": lease.bridge, "epoch": lease.epoch, "now": now}
             await connection.execute(_RECLAIM, values)
+
+    async def redate(self, lease: Lease, now: Instant) -> None:
+        values = {"now": now, "over": now + LONGEST_REQUEST, "ahead": now + CLOCK_SKEW}
+        async with self._guarded(lease) as connection:
+            await connection.execute(_REDATE, values | {"bridge": lease.bridge})
 
     async def waive(self, lease: Lease, now: Instant) -> None:
         async with self._guarded(lease) as connection:

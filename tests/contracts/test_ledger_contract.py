@@ -32,6 +32,7 @@ from reconciler.model import (
     Urgency,
     Verified,
 )
+from reconciler.rules import CLOCK_SKEW, LONGEST_REQUEST
 from reconciler.slots import Candidate, account_name, claim, connector_name, elect
 from reconciler.verdicts import LeaseLost
 from tests.contracts.stores import Store
@@ -207,6 +208,7 @@ WRITES: dict[str, Write] = {
     "intend": lambda s, lease, r: s.ledger.intend(lease, [replace(r, sent="other")]),
     "settle": lambda s, lease, r: s.ledger.settle(lease, [(replace(r, failures=9), attempt_of(r))]),
     "reclaim": lambda s, lease, _: s.ledger.reclaim(lease, NOW),
+    "redate": lambda s, lease, _: s.ledger.redate(lease, NOW - timedelta(hours=1)),
     "waive": lambda s, lease, _: s.ledger.waive(lease, NOW),
     "report": lambda s, lease, _: s.ledger.report(lease, up=False, reason="no", now=NOW),
 }
@@ -1185,6 +1187,32 @@ async def test_intents_of_an_earlier_epoch_are_due_now_unless_the_key_changed(
     due = await store.ledger.due(BRIDGE, NOW, 10, {})
     assert [record.slot for record in due] == [same.slot]
     assert due[0].due_set_at == NOW
+
+
+async def test_what_a_clock_dated_that_was_ahead_is_due_now(store: Store) -> None:
+    """By how much replicas' clocks may differ is no reason."""
+    lease = await leased(store)
+    keys = await waiting(store, 4)
+    back = NOW - timedelta(hours=1)
+    dates = [(Phase.RETRYING, NOW), (Phase.RETRYING, back), (Phase.INITIALIZING, NOW)]
+    dates.append((Phase.RETRYING, back + CLOCK_SKEW))
+    records = [
+        record_of(key, phase, due_at=at + timedelta(minutes=1), due_set_at=at, last_attempt_at=at)
+        for key, (phase, at) in zip(keys, dates, strict=True)
+    ]
+    await store.ledger.plan(lease, records)
+
+    await store.ledger.redate(lease, back)
+
+    ahead, _, under_way, _ = records
+    assert await store.ledger.due(BRIDGE, back, 10, {}) == [_dated(ahead, back, back)]
+    over = _dated(under_way, back, back + LONGEST_REQUEST)
+    assert await store.record(under_way.slot) == over
+    assert [await store.record(r.slot) for r in records[1::2]] == records[1::2]
+
+
+def _dated(record: Record, at: Instant, due_at: Instant) -> Record:
+    return replace(record, due_at=due_at, due_set_at=at, last_attempt_at=at)
 
 
 async def test_only_what_waited_for_the_bridge_is_waived(store: Store) -> None:

@@ -234,7 +234,7 @@ async def freeze(stage: Stage) -> str:
 async def clock_jumps(stage: Stage) -> str:
     host = stage.chance.choice(stage.hosts)
     stage.wires.watch.jumped = True
-    host.jump(timedelta(hours=stage.chance.choice((-1, 0, 1))))
+    host.jump(timedelta(hours=6 * stage.chance.choice((-1, 0, 1))))
     return host.name
 
 

@@ -398,6 +398,9 @@ class FarLedger(_ToStore):
     async def reclaim(self, lease: Lease, now: Instant) -> None:
         await self._ask("reclaim", lambda: self._ledger.reclaim(lease, now))
 
+    async def redate(self, lease: Lease, now: Instant) -> None:
+        await self._ask("redate", lambda: self._ledger.redate(lease, now))
+
     async def waive(self, lease: Lease, now: Instant) -> None:
         await self._ask("waive", lambda: self._ledger.waive(lease, now))
 

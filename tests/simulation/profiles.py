@@ -52,7 +52,7 @@ _BRIDGES = {
 }
 _STORE = {"store_goes_away": 2}
 _REPLICAS = {"crash": 3, "freeze": 3, "stop": 2}
-_CLOCKS = {"clock_jumps": 3}
+_CLOCKS = {"clock_jumps": 20}
 _HARSH = Odds(0.04, 0.03, 0.03, 0.03, 0.03, 0.02, 0.03)
 _ROUGH = Odds(0.02, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01)
 _STORE_ROUGH = Odds(slow=0.02, lost=0.01, answer_lost=0.01, late=0.01)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from random import Random
 
 import anyio
@@ -37,8 +36,6 @@ _ADDED_AGAIN = 4
 
 Then it is added and proven, and once more if the one that was there worked.
 """
-_LONGEST_JUMP = timedelta(hours=2)
-"""Between a clock that is an hour ahead and one that is an hour behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +126,7 @@ class Acts:
     async def _settle(self) -> None:
         """Wait until nothing is amiss, and has not been for some listings."""
         rules = self._profile.rules
-        ends = anyio.current_time() + longest_to_settle(rules) + self._jump()
+        ends = anyio.current_time() + longest_to_settle(rules)
         steady = max(_STEADY * rules.resync.total_seconds(), 2 * LATEST)
         well_since = anyio.current_time()
         while anyio.current_time() - well_since < steady:
@@ -142,9 +139,6 @@ class Acts:
         self._stage.trace.tell("EVENT", "it has settled")
         for stranger in self._truth.strangers():
             self._watch.violated(Property.OWN, stranger)
-
-    def _jump(self) -> float:
-        return _LONGEST_JUMP.total_seconds() if self._watch.jumped else 0.0
 
     async def _quiet(self) -> None:
         """Nothing is to be done but to look, and to verify what is due for it."""

@@ -80,6 +80,15 @@ def no_holdoffs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Pace, "hush", lambda *_: 0.0)
 
 
+def no_new_dates(patch: pytest.MonkeyPatch) -> None:
+    """A clock that was set back delays what was dated before."""
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    patch.setattr(tests.fakes.FakeLedger, "redate", nothing)
+
+
 def no_second_look(patch: pytest.MonkeyPatch) -> None:
     """What was given up is forgotten as soon as it is not listed."""
     patch.setattr(decide, "_may_land", lambda *_: False)
@@ -133,6 +142,7 @@ def twice(patch: pytest.MonkeyPatch) -> None:
         (no_recall, Property.TRUTH, "stormy"),
         (no_patience, Property.CALLS, "a day of trouble"),
         (no_holdoffs, Property.ASKED, "burst after restart"),
+        (no_new_dates, Property.SETTLES, "jumping clocks"),
         (no_second_look, Property.SETTLES, "late requests"),
         (no_loss, Property.SETTLES, "burst after restart"),
         (no_due_time, Property.DUE, "stormy"),
