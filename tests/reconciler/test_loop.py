@@ -43,6 +43,7 @@ from reconciler.verdicts import (
 from tests.fakes import (
     BRIDGE,
     Dawdles,
+    FakeClock,
     Hangs,
     HappensBut,
     Lacks,
@@ -1307,6 +1308,38 @@ async def test_who_cannot_renew_stops_before_the_lease_ends() -> None:
         house.tables.away = False
         await many(house, 3, "d")
         await house.at_rest()
+
+
+def with_clock(house: House, ahead: timedelta = timedelta(0)) -> tuple[Loop, FakeClock]:
+    """Return a loop on a machine with a clock of its own."""
+    clock = FakeClock()
+    clock.ahead = ahead
+    return Loop(BRIDGE, replace(house.ports(house.store.leases), clock=clock)), clock
+
+
+async def test_a_clock_that_is_set_back_delays_no_retry() -> None:
+    house = House()
+    await acme(house)
+    house.bridge.always("initialize", Raises(Unclear("500")))
+    loop, clock = with_clock(house)
+    async with house.running(loop):
+        await anyio.sleep(10)
+        house.bridge.heal()
+        clock.ahead = timedelta(days=-1)
+        await house.at_rest(within=10)
+
+
+async def test_what_a_holder_dated_whose_clock_was_ahead_does_not_wait_for_that_time() -> None:
+    house = House()
+    await acme(house)
+    house.bridge.always("initialize", Raises(Unclear("500")))
+    loop, _ = with_clock(house, timedelta(days=1))
+    async with house.running(loop):
+        await anyio.sleep(10)
+    house.bridge.heal()
+    house.stop = anyio.Event()
+    async with house.running():
+        await house.at_rest(within=10)
 
 
 async def test_another_replica_takes_over_when_the_holder_dies() -> None:
