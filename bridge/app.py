@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from bridge import exchanges
+from bridge import catalogue
 from bridge.connectors import Account, Connector, Registry
 from bridge.door import Door
 from bridge.errors import STATUSES, Code, Trouble
@@ -126,7 +126,7 @@ async def create_account(body: NewAccount, serving: Serving) -> dict[str, Any]:
 @router.get("/connectors/supported", tags=["connectors"])
 async def supported() -> dict[str, Any]:
     """List every exchange, with the fields that each needs and its testnet's name, if any."""
-    found = await anyio.to_thread.run_sync(exchanges.catalogue)
+    found = await anyio.to_thread.run_sync(catalogue.catalogue)
     return {"supported_exchanges": sorted(found), "exchanges": found}
 
 
@@ -181,7 +181,7 @@ async def verify(body: Slot, serving: Serving) -> dict[str, Any]:
 async def check(body: Credentials, serving: Serving) -> dict[str, Any]:
     """Prove credentials without touching any connector."""
     await serving.check(body.connector_name, body.offered())
-    return {"success": True, "connector": exchanges.canonical(body.connector_name)}
+    return {"success": True, "connector": catalogue.canonical(body.connector_name)}
 
 
 @router.delete("/connectors/{account}/{connector}", tags=["connectors"])

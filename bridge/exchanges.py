@@ -4,27 +4,21 @@ The one place that knows how an object comes from a name and credentials.
 """
 
 import asyncio
-import difflib
 from collections.abc import Mapping
-from functools import cache
 from types import FunctionType
 from typing import Any
 
 import ccxt.async_support as ccxt
 import structlog
 
-from bridge.credentials import Offered, asked_for, fill
+from bridge.catalogue import TESTNET, exchange_class
+from bridge.credentials import Offered, fill
 from bridge.errors import Trouble
 from bridge.guard import Guarded
 from bridge.session import Outward
 
 log = structlog.get_logger()
 
-TESTNET = "_testnet"
-ALIASES = {"gateio": "gate", "gate_io": "gate", "huobi": "htx", "okex": "okx"}
-GONE = {
-    "bitmart": "BitMart left ccxt in version 4.5.71, so this bridge cannot reach it any more",
-}
 # Their balances read the same with and without markets, so an outage of the market list or a
 # first load of half a second is no reason to keep anybody waiting. The others may need it to
 # name an asset (Kraken's XXBT is BTC), or ask for markets inside.
@@ -46,52 +40,6 @@ _MARKET_FIELDS = (
 _NONCE = "lastNonce"
 _GRACE_S = 1.0
 _COOL_S = 30.0  # between two loads in the background, when the exchange is away
-
-
-def canonical(name: str) -> str:
-    """Return ccxt's word for an exchange, its testnet suffix kept; any case, any alias."""
-    name = name.strip().lower()
-    base = name.removesuffix(TESTNET)
-    return ALIASES.get(base, base) + name[len(base) :]
-
-
-@cache
-def catalogue() -> dict[str, dict[str, Any]]:
-    """Describe every exchange whose balances ccxt can read; half a second at first."""
-    found = {}
-    for name in ccxt.exchanges:
-        about = _about(getattr(ccxt, name))
-        if about["has"].get("fetchBalance"):
-            needed = [k for k, v in about["requiredCredentials"].items() if v]
-            sandbox = bool(about["urls"].get("test"))  # None says no, too
-            found[name] = {
-                "fields": asked_for(needed),
-                "requires": sorted(needed),
-                "sandbox": sandbox,
-                "testnet": name + TESTNET if sandbox else None,
-            }
-    return found
-
-
-def _about(kind: Any) -> Any:
-    stock = kind()
-    return {"has": stock.has, "urls": stock.urls, "requiredCredentials": stock.requiredCredentials}
-
-
-def exchange_class(name: str) -> Any:
-    """Return ccxt's class; raises `Trouble` unsupported, in words for each kind of absence."""
-    base = name.removesuffix(TESTNET)
-    if base in GONE:
-        raise Trouble("unsupported", f"Unsupported exchange: {name}. {GONE[base]}.")
-    if base not in ccxt.exchanges:
-        near = difflib.get_close_matches(base, ccxt.exchanges, n=5, cutoff=0.5)
-        some = near or ["binance", "bybit", "gate", "kraken", "kucoin", "okx"]
-        raise Trouble(
-            "unsupported",
-            f"Unsupported exchange: {name[:50]}. Supported: {some} "
-            f"and others, {len(ccxt.exchanges)} in all; see /connectors/supported",
-        )
-    return getattr(ccxt, base)
 
 
 class Template:

@@ -8,10 +8,11 @@ from typing import Any
 import structlog
 
 from bridge.ask import Amounts, balance
+from bridge.catalogue import canonical
 from bridge.connectors import Connector, Registry
 from bridge.credentials import Offered
 from bridge.errors import Trouble
-from bridge.exchanges import Shelf, canonical
+from bridge.exchanges import Shelf
 from bridge.metrics import Metrics
 
 log = structlog.get_logger()

@@ -1,8 +1,8 @@
 import pytest
 
+from bridge.catalogue import ALIASES, GONE, canonical, catalogue
 from bridge.credentials import Offered, asked_for, fill
 from bridge.errors import Trouble
-from bridge.exchanges import ALIASES, GONE, canonical, catalogue
 
 PEM = "-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY-----\n"
 

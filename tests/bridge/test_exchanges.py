@@ -9,9 +9,10 @@ import httpx
 import pytest
 from yarl import URL
 
+from bridge.catalogue import exchange_class
 from bridge.credentials import Offered
 from bridge.errors import Trouble
-from bridge.exchanges import READS_WITHOUT_MARKETS, Shelf, exchange_class
+from bridge.exchanges import READS_WITHOUT_MARKETS, Shelf
 from bridge.paper.app import Paper
 from bridge.session import Outward, opened
 
