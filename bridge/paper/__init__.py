@@ -1,6 +1,7 @@
 """A pretend exchange with real REST and real signature checks, for the demo and the tests.
 
 One port speaks for all exchanges and tells them apart by the Host header. `app` hears and says,
-`faults` misbehaves on command, `ledger` knows the accounts, and one file per exchange knows how
-that one talks. `/_paper/` is the remote control.
+`control` is the remote control under `/_paper/`, `faults` misbehaves on command, `ledger` knows the
+accounts, `markets` what is traded; one file per exchange knows how that one talks, and one beside
+it how that one lists its markets.
 """

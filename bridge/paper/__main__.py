@@ -4,7 +4,7 @@ import argparse
 
 from bridge.logs import configure
 from bridge.paper.app import create_paper
-from bridge.paper.ledger import MARKETS
+from bridge.paper.markets import FIRST
 from bridge.serve import bind, run
 
 
@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8701, help="0: any free one")
     parser.add_argument(
-        "--markets", type=int, default=len(MARKETS), metavar="N", help="on every exchange"
+        "--markets", type=int, default=len(FIRST), metavar="N", help="on every exchange"
     )
     asked = parser.parse_args(arguments)
     configure()

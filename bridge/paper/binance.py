@@ -1,7 +1,6 @@
 """Binance as it talks: HMAC over the query, errors as negative codes."""
 
-from typing import Any
-
+from bridge.paper.binance_markets import exchange_info
 from bridge.paper.ledger import Account, Ledger
 from bridge.paper.wire import Asked, Said, number, same, sha256_hex
 
@@ -27,7 +26,7 @@ def answer(asked: Asked, ledger: Ledger) -> Said:
         case "/api/v3/time":
             return Said({"serverTime": asked.now_ms})
         case "/api/v3/exchangeInfo":
-            return Said(_exchange_info(asked, ledger))
+            return Said(exchange_info(ledger.markets, asked.now_ms))
         case "/fapi/v1/exchangeInfo" | "/dapi/v1/exchangeInfo":
             return Said({"timezone": "UTC", "serverTime": asked.now_ms, "symbols": []})
         case path if path in _PRIVATE:
@@ -81,44 +80,3 @@ _PRIVATE = {
     "/sapi/v1/margin/allPairs": _nothing,
     "/sapi/v1/margin/isolated/allPairs": _nothing,
 }
-
-
-def _exchange_info(asked: Asked, ledger: Ledger) -> dict[str, Any]:
-    symbols = [_symbol(base, quote) for base, quote in ledger.markets]
-    return {
-        "timezone": "UTC",
-        "serverTime": asked.now_ms,
-        "rateLimits": [],
-        "exchangeFilters": [],
-        "symbols": symbols,
-    }
-
-
-def _symbol(base: str, quote: str) -> dict[str, Any]:
-    return {
-        "symbol": base + quote,
-        "status": "TRADING",
-        "baseAsset": base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": quote,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "orderTypes": ["LIMIT", "MARKET"],
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": False,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": "0.01",
-                "maxPrice": "1000000",
-                "tickSize": "0.01",
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": "0.00001",
-                "maxQty": "9000",
-                "stepSize": "0.00001",
-            },
-        ],
-        "permissions": ["SPOT"],
-    }

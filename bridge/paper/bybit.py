@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bridge.paper.bybit_markets import instruments
 from bridge.paper.ledger import Account, Ledger
 from bridge.paper.wire import Asked, Said, number, same, sha256_hex
 
@@ -30,7 +31,7 @@ def answer(asked: Asked, ledger: Ledger) -> Said:
             seconds = str(asked.now_ms // 1000)
             return _yes(asked, {"timeSecond": seconds, "timeNano": f"{asked.now_ms}000000"})
         case "/v5/market/instruments-info":
-            return _yes(asked, _instruments(asked.param("category"), ledger))
+            return _yes(asked, instruments(asked.param("category"), ledger.markets))
         case path if path in _PRIVATE:
             return _private(asked, ledger)
         case _:
@@ -99,28 +100,3 @@ _PRIVATE = {
     "/v5/account/wallet-balance": _wallet,
     "/v5/asset/coin/query-info": _coins,
 }
-
-
-def _instruments(category: str, ledger: Ledger) -> dict[str, Any]:
-    found = [_spot(*pair) for pair in ledger.markets] if category == "spot" else []
-    return {"category": category, "list": found, "nextPageCursor": ""}
-
-
-def _spot(base: str, quote: str) -> dict[str, Any]:
-    return {
-        "symbol": base + quote,
-        "baseCoin": base,
-        "quoteCoin": quote,
-        "innovation": "0",
-        "status": "Trading",
-        "marginTrading": "none",
-        "lotSizeFilter": {
-            "basePrecision": "0.000001",
-            "quotePrecision": "0.00000001",
-            "minOrderQty": "0.00001",
-            "maxOrderQty": "100",
-            "minOrderAmt": "1",
-            "maxOrderAmt": "2000000",
-        },
-        "priceFilter": {"tickSize": "0.01"},
-    }

@@ -7,13 +7,12 @@ import hmac
 from typing import Any
 from urllib.parse import parse_qs
 
+from bridge.paper.kraken_markets import OLD_NAMES, asset, pair
 from bridge.paper.ledger import Account, Ledger
 from bridge.paper.wire import Asked, Said, number, same
 
 NAME = "kraken"
 HOSTS = ("kraken.com",)
-_OLD_NAMES = {"BTC": "XXBT", "ETH": "XETH", "USD": "ZUSD", "EUR": "ZEUR"}
-_SHORT_NAMES = {"BTC": "XBT"}
 _WINDOW_MS = 60_000
 
 
@@ -36,9 +35,9 @@ def answer(asked: Asked, ledger: Ledger) -> Said:
         case "/0/public/Time":
             return _yes({"unixtime": asked.now_ms // 1000, "rfc1123": ""})
         case "/0/public/Assets":
-            return _yes(dict(_asset(asset) for asset in ledger.assets()))
+            return _yes(dict(asset(name) for name in ledger.assets()))
         case "/0/public/AssetPairs":
-            return _yes(dict(_pair(base, quote) for base, quote in ledger.markets))
+            return _yes(dict(pair(base, quote) for base, quote in ledger.markets))
         case "/0/private/BalanceEx" | "/0/private/Balance":
             return _private(asked, ledger)
         case _:
@@ -72,35 +71,7 @@ def _signed(account: Account, asked: Asked, nonce: str) -> str:
 
 
 def _balances(asked: Asked, account: Account) -> dict[str, Any]:
-    amounts = {_OLD_NAMES.get(asset, asset): v for asset, v in account.balances.items()}
+    amounts = {OLD_NAMES.get(asset, asset): v for asset, v in account.balances.items()}
     if asked.path == "/0/private/Balance":
         return amounts
     return {asset: {"balance": v, "hold_trade": "0"} for asset, v in amounts.items()}
-
-
-def _asset(asset: str) -> tuple[str, dict[str, Any]]:
-    short = _SHORT_NAMES.get(asset, asset)
-    about = {"aclass": "currency", "altname": short, "decimals": 8, "status": "enabled"}
-    return _OLD_NAMES.get(asset, asset), about
-
-
-def _pair(base: str, quote: str) -> tuple[str, dict[str, Any]]:
-    short = _SHORT_NAMES.get(base, base) + _SHORT_NAMES.get(quote, quote)
-    names = _OLD_NAMES.get(base, base), _OLD_NAMES.get(quote, quote)
-    return "".join(names) if names[0] != base else short, {
-        "altname": short,
-        "wsname": f"{_SHORT_NAMES.get(base, base)}/{_SHORT_NAMES.get(quote, quote)}",
-        "base": names[0],
-        "quote": names[1],
-        "pair_decimals": 1,
-        "lot_decimals": 8,
-        "cost_decimals": 5,
-        "fees": [[0, 0.26]],
-        "fees_maker": [[0, 0.16]],
-        "leverage_buy": [],
-        "leverage_sell": [],
-        "ordermin": "0.0001",
-        "costmin": "0.5",
-        "tick_size": "0.1",
-        "status": "online",
-    }

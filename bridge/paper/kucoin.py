@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from bridge.paper.kucoin_markets import currency, symbol
 from bridge.paper.ledger import Account, Ledger
 from bridge.paper.wire import Asked, Said, number, same, sha256_base64
 
@@ -109,34 +110,11 @@ _PRIVATE = {
 
 
 def _symbols(_asked: Asked, ledger: Ledger) -> list[Any]:
-    return [_symbol(base, quote) for base, quote in ledger.markets]
+    return [symbol(base, quote) for base, quote in ledger.markets]
 
 
 def _currencies(_asked: Asked, ledger: Ledger) -> list[Any]:
-    return [_currency(asset) for asset in ledger.assets()]
-
-
-def _currency(asset: str) -> dict[str, Any]:
-    return {"currency": asset, "name": asset, "fullName": asset, "precision": 8, "chains": []}
-
-
-def _symbol(base: str, quote: str) -> dict[str, Any]:
-    return {
-        "symbol": f"{base}-{quote}",
-        "name": f"{base}-{quote}",
-        "baseCurrency": base,
-        "quoteCurrency": quote,
-        "market": quote,
-        "baseMinSize": "0.00001",
-        "quoteMinSize": "0.1",
-        "baseMaxSize": "10000",
-        "quoteMaxSize": "99999999",
-        "baseIncrement": "0.00000001",
-        "quoteIncrement": "0.000001",
-        "priceIncrement": "0.1",
-        "enableTrading": True,
-        "isMarginEnabled": False,
-    }
+    return [currency(asset) for asset in ledger.assets()]
 
 
 _PUBLIC: dict[str, Callable[[Asked, Ledger], Any]] = {

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-MARKETS = (("BTC", "USDT"), ("ETH", "USDT"), ("SOL", "USDT"), ("BTC", "USDC"), ("ETH", "BTC"))
+from bridge.paper.markets import FIRST, pairs
 
 
 @dataclass(slots=True, repr=False)
@@ -19,8 +19,12 @@ class Account:
 class Ledger:
     """Accounts by exchange and key."""
 
-    def __init__(self, markets: int = len(MARKETS)) -> None:
+    def __init__(self, markets: int = len(FIRST)) -> None:
         self._accounts: dict[tuple[str, str], Account] = {}
+        self.trade(markets)
+
+    def trade(self, markets: int) -> None:
+        """Trade that many pairs from now on."""
         self.markets = pairs(markets)
 
     def put(self, exchange: str, account: Account) -> None:
@@ -34,9 +38,3 @@ class Ledger:
 
     def assets(self) -> list[str]:
         return sorted({asset for pair in self.markets for asset in pair})
-
-
-def pairs(count: int) -> list[tuple[str, str]]:
-    """Return *count* pairs, well-known ones first."""
-    more = [(f"C{number:04d}", "USDT") for number in range(count - len(MARKETS))]
-    return [*MARKETS[:count], *more]

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from bridge.paper.ledger import Account, Ledger
+from bridge.paper.okx_markets import instruments
 from bridge.paper.wire import Asked, Said, same, sha256_base64
 
 NAME = "okx"
@@ -31,7 +32,7 @@ def answer(asked: Asked, ledger: Ledger) -> Said:
         case "/api/v5/public/time":
             return _yes([{"ts": str(asked.now_ms)}])
         case "/api/v5/public/instruments":
-            return _yes(_instruments(asked.param("instType"), ledger))
+            return _yes(instruments(asked.param("instType"), ledger.markets))
         case path if path.startswith(_PRIVATE):
             return _private(asked, ledger)
         case _:
@@ -90,26 +91,4 @@ def _detail(asset: str, amount: str) -> dict[str, str]:
         "availBal": amount,
         "availEq": amount,
         "frozenBal": "0",
-    }
-
-
-def _instruments(kind: str, ledger: Ledger) -> list[dict[str, str]]:
-    return [_spot(base, quote) for base, quote in ledger.markets] if kind == "SPOT" else []
-
-
-def _spot(base: str, quote: str) -> dict[str, str]:
-    return {
-        "instType": "SPOT",
-        "instId": f"{base}-{quote}",
-        "baseCcy": base,
-        "quoteCcy": quote,
-        "settleCcy": "",
-        "uly": "",
-        "lotSz": "0.00001",
-        "minSz": "0.00001",
-        "tickSz": "0.01",
-        "lever": "10",
-        "state": "live",
-        "listTime": "1548133413000",
-        "expTime": "",
     }

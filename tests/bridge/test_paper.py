@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from bridge.paper import binance, bybit, kraken, kucoin, okx
-from bridge.paper.app import EXCHANGES, create_paper
+from bridge.paper.app import EXCHANGES, Paper, create_paper
 from bridge.paper.faults import KINDS
-from bridge.paper.ledger import Account, Ledger, pairs
+from bridge.paper.ledger import Account, Ledger
+from bridge.paper.markets import pairs
 from bridge.paper.wire import Asked, Said, sha256_base64, sha256_hex
 from bridge.session import Outward
 
@@ -316,5 +317,28 @@ async def test_a_wrong_order_is_not_taken(paper: httpx.AsyncClient, body: dict[s
     assert (await paper.get("/_paper/nowhere")).status_code == 404
 
 
-def test_the_number_of_markets_is_the_makers_choice() -> None:
+async def test_the_number_of_markets_is_the_makers_choice(paper: httpx.AsyncClient) -> None:
     assert len(create_paper(12).state.paper.ledger.markets) == 12
+    assert (await paper.post("/_paper/markets", json={"count": 30})).json() == {"count": 30}
+    assert (await paper.get("/_paper/markets")).json() == {"count": 30}
+    told = await paper.get("/api/v3/exchangeInfo", headers={"Host": "api.binance.com"})
+    assert len(told.json()["symbols"]) == 30
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda e: e.NAME)
+async def test_stock_ccxt_tells_thousands_of_markets_apart(
+    outward: Outward, papers: Paper, exchange: Any
+) -> None:
+    papers.ledger.trade(3_000)
+    stock = getattr(ccxt, exchange.NAME)(
+        {"session": outward, "ssl_context": outward.tls, "enableRateLimit": False}
+    )
+    assert len(await stock.load_markets()) == 3_000
+    assert len(stock.markets_by_id) == 3_000
+    stock.session = None  # or it will complain that nobody closed ours
+
+
+async def test_counters_can_begin_again(paper: httpx.AsyncClient) -> None:
+    await paper.get("/api/v3/time", headers={"Host": "api.binance.com"})
+    await paper.delete("/_paper/stats")
+    assert (await paper.get("/_paper/stats")).json() == {"requests": {}}
