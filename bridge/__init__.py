@@ -1,7 +1,8 @@
 """The Trading Bridge: holds exchange connectors in memory and proves them with real calls.
 
-A request walks through `door` (who may come in) to a route in `app`, which asks the registry in
-`connectors` or, by way of `ask`, an exchange. `exchanges` makes the ccxt objects; `guard` sits
-between ccxt and what exchanges send; `classify` says what an error means. `paper` is a pretend
-exchange for the demo and the tests. Nothing in here knows of the daemon.
+A request walks through `door` (who may come in) and `manners` (what HTTP asks) to one of `routes`,
+which asks the registry in `connectors` or, by way of `ask`, an exchange; `problems` words what goes
+wrong. `exchanges` makes the ccxt objects; `guard` sits between ccxt and what exchanges send;
+`classify` says what an error means. `paper` is a pretend exchange for the demo and the tests.
+Nothing in here knows of the daemon.
 """

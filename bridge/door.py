@@ -4,8 +4,9 @@ import hashlib
 import hmac
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.problems import refusal
 
 OPEN = frozenset({"/livez", "/readyz", "/health"})
 LARGEST_BODY = 256 * 1024
@@ -24,11 +25,11 @@ class Door:
             return
         headers = Headers(scope=scope)
         if scope["path"] not in OPEN and not self._knows(headers.get("authorization", "")):
-            await _no(401, "A valid bearer token is needed")(scope, receive, send)
+            await refusal(401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
             return
         body = await _read(headers, receive)
         if body is None:
-            await _no(413, "The body is too large")(scope, receive, send)
+            await refusal(413)(scope, receive, send)
             return
         await self._app(scope, _replayed(body, receive), send)
 
@@ -42,12 +43,6 @@ class Door:
 def _digest(token: str) -> bytes:
     # Of equal length whatever was sent, so that the comparison tells nothing.
     return hashlib.sha256(token.strip().encode()).digest()
-
-
-def _no(status: int, detail: str) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    code = "unauthorized" if status == 401 else "malformed"
-    return JSONResponse({"detail": detail, "code": code}, status, headers)
 
 
 async def _read(headers: Headers, receive: Receive) -> bytes | None:

@@ -1,7 +1,7 @@
-"""The eight ways in which a request can fail, as a client reads them."""
+"""The ways in which a request can fail, as a client reads them."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 Code = Literal[
     "refused",
@@ -13,17 +13,56 @@ Code = Literal[
     "conflict",
     "unclear",
 ]
-CODES: tuple[Code, ...] = get_args(Code)
-STATUSES: Mapping[Code, int] = {
-    "refused": 422,
-    "malformed": 422,
-    "unsupported": 400,
-    "throttled": 429,
-    "unavailable": 503,
-    "unclear": 502,
-    "not_found": 404,
-    "conflict": 409,
+
+
+class Kind(NamedTuple):
+    """`status` unless something more exact is known; `title` and `cure` are for people."""
+
+    status: int
+    title: str
+    cure: str
+
+
+KINDS: Mapping[Code, Kind] = {
+    "refused": Kind(
+        422,
+        "The exchange refuses these credentials",
+        "Correct the key, its rights or its list of addresses; the same request fails again.",
+    ),
+    "throttled": Kind(
+        429,
+        "The exchange asks for patience",
+        "Wait `retry_after` seconds; every account of that exchange waits with you.",
+    ),
+    "unavailable": Kind(
+        503,
+        "The exchange could not be asked",
+        "Ask again later; the key is not to blame.",
+    ),
+    "unsupported": Kind(
+        400,
+        "The bridge cannot do this, whatever the credentials",
+        "Choose an exchange that `/connectors/supported` lists.",
+    ),
+    "malformed": Kind(
+        422,
+        "The request or the credentials have the wrong form",
+        "Correct the fields that `detail` names; the same request fails again.",
+    ),
+    "not_found": Kind(404, "There is no such thing here", "Add the account or connector first."),
+    "conflict": Kind(
+        409,
+        "Something else is in that place",
+        "Read the listing; another connector than you meant is there.",
+    ),
+    "unclear": Kind(
+        502,
+        "The exchange gave an answer that makes no sense",
+        "Ask again later; nothing is known about the key or its balances.",
+    ),
 }
+CODES: tuple[Code, ...] = get_args(Code)
+STATUSES: Mapping[Code, int] = {code: kind.status for code, kind in KINDS.items()}
 
 
 class Trouble(Exception):

@@ -25,7 +25,7 @@ class Listings:
         self, request: Request, name: str, version: str, snapshot: Snapshot
     ) -> Response:
         """Return 304 or the JSON of *snapshot*; *version* is what its ETag stands for."""
-        packed = "gzip" in request.headers.get("accept-encoding", "")
+        packed = _unpacks(request.headers.get("accept-encoding", ""))
         tag = f'"{version}{"-gz" if packed else ""}"'
         headers = {"ETag": tag, "Vary": "Accept-Encoding", "Cache-Control": "no-cache"}
         if _matches(request.headers.get("if-none-match", ""), version):
@@ -49,6 +49,13 @@ class Listings:
 def _written(render: Callable[[], Any], packed: bool) -> bytes:  # noqa: FBT001 - run_sync's way
     body = msgspec.json.encode(render())
     return gzip.compress(body, 1) if packed and len(body) >= _WORTH_COMPRESSING else body
+
+
+def _unpacks(accept_encoding: str) -> bool:
+    wanted = [each.replace(" ", "") for each in accept_encoding.lower().split(",")]
+    return any(
+        w == "gzip" or (w.startswith("gzip;q=") and w.strip("0.") != "gzip;q=") for w in wanted
+    )
 
 
 def _matches(if_none_match: str, version: str) -> bool:

@@ -45,7 +45,13 @@ async def test_an_account_shows_its_connectors_and_a_time_without_zone(
 async def test_an_unknown_account_is_not_found(bridge: httpx.AsyncClient) -> None:
     answer = await bridge.get("/accounts/nobody")
     assert answer.status_code == 404
-    assert answer.json() == {"detail": "Account 'nobody' not found", "code": "not_found"}
+    assert answer.json() == {
+        "type": "urn:bridgetender:not_found",
+        "title": "There is no such thing here",
+        "status": 404,
+        "detail": "Account 'nobody' not found",
+        "code": "not_found",
+    }
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\nb", "a\0b", "x" * 201])

@@ -227,6 +227,42 @@ async def test_a_listing_can_be_read_page_by_page(bridge: httpx.AsyncClient, add
     assert seen == [["a", "a b"], ["b", "c"], ["d"]]
 
 
+async def test_accounts_can_be_read_page_by_page(bridge: httpx.AsyncClient) -> None:
+    for account in ("c", "a", "b"):
+        await bridge.post("/accounts/create", json={"account_name": account})
+    first = (await bridge.get("/accounts?limit=2")).json()
+    assert ([a["name"] for a in first["accounts"]], first["next_cursor"]) == (["a", "b"], "b")
+    last = (await bridge.get("/accounts?limit=2&cursor=b")).json()
+    assert ([a["name"] for a in last["accounts"]], last["next_cursor"]) == (["c"], None)
+
+
+@pytest.mark.parametrize("cursor", ["", "/", "a", "a/", "zzz", "%00", "%FF", "a/b/c", "🦊", "'--"])
+@pytest.mark.parametrize("path", ["/connectors", "/accounts"])
+async def test_a_cursor_is_a_place_in_the_order_whatever_it_says(
+    bridge: httpx.AsyncClient, add: Call, path: str, cursor: str
+) -> None:
+    await add("binance", account_name="a")
+    answer = await bridge.get(f"{path}?cursor={cursor}&limit=5")
+    assert answer.status_code == 200
+    assert answer.json()["next_cursor"] is None
+
+
+async def test_a_cursor_outlives_what_it_names(bridge: httpx.AsyncClient, add: Call) -> None:
+    for account in ("a", "b", "c"):
+        await add("binance", account_name=account)
+    cursor = (await bridge.get("/connectors?limit=2")).json()["next_cursor"]
+    await bridge.delete("/connectors/b/binance")
+    page = (await bridge.get("/connectors", params={"limit": 2, "cursor": cursor})).json()
+    assert [c["account"] for c in page["connectors"]] == ["c"]
+
+
+async def test_who_refuses_gzip_gets_none(bridge: httpx.AsyncClient, add: Call) -> None:
+    for number in range(20):
+        await add("binance", account_name=f"account-{number}")
+    answer = await bridge.get("/connectors", headers={"Accept-Encoding": "gzip;q=0, identity"})
+    assert "content-encoding" not in answer.headers
+
+
 async def test_supported_exchanges_come_with_the_fields_they_need(
     bridge: httpx.AsyncClient,
 ) -> None:

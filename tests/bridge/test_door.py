@@ -82,17 +82,6 @@ class TestWithoutToken:
         assert answer.status_code == 413
         assert len(sent) <= LARGEST_BODY // 1024 + 1
 
-    async def test_an_unknown_path_and_method_answer_in_the_same_form(
-        self, bridge: httpx.AsyncClient
-    ) -> None:
-        lost = await bridge.get("/nowhere")
-        assert (lost.status_code, lost.json()) == (
-            404,
-            {"detail": "Not found", "code": "not_found"},
-        )
-        wrong = await bridge.put("/accounts")
-        assert (wrong.status_code, wrong.json()["code"]) == (405, "malformed")
-
     async def test_metrics_count_connectors(self, bridge: httpx.AsyncClient) -> None:
         body = {
             "account_name": "a",

@@ -107,7 +107,8 @@ async def test_an_unknown_account_is_not_found(bridge: httpx.AsyncClient) -> Non
 
 async def test_the_account_must_be_named(bridge: httpx.AsyncClient) -> None:
     answer = await bridge.get("/portfolio")
-    assert answer.json() == {"detail": "account: missing", "code": "malformed"}
+    assert (answer.status_code, answer.json()["code"]) == (422, "malformed")
+    assert answer.json()["detail"] == "account: missing"
 
 
 async def test_an_account_without_connectors_has_no_balances(bridge: httpx.AsyncClient) -> None:
