@@ -14,7 +14,12 @@ def main(arguments: list[str] | None = None) -> None:
     from bridge.app import Settings, create_app  # noqa: PLC0415
     from bridge.serve import bind, bind_unix, run  # noqa: PLC0415
 
-    app = create_app(Settings(token=asked.token_file, exchange_origin=asked.exchange_origin))
+    settings = Settings(
+        token=asked.token_file,
+        exchange_origin=asked.exchange_origin,
+        paced=asked.paced or None,
+    )
+    app = create_app(settings)
     run(app, *(bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)))
 
 
@@ -26,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--token-file", type=_token, metavar="FILE", help="bearer token to ask for")
     parser.add_argument(
         "--exchange-origin", metavar="URL", help="send all that is for exchanges here instead"
+    )
+    parser.add_argument(
+        "--paced", action="store_true", help="keep to the exchanges' rates before a stand-in, too"
     )
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING"])
     return parser

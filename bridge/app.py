@@ -26,13 +26,15 @@ log = structlog.get_logger()
 class Settings:
     """`token` guards everything but health; `exchange_origin` stands in for all exchanges.
 
-    `timeout_s` bounds one request to an exchange, `limit_s` all that one question needs.
+    `timeout_s` bounds one request to an exchange, `limit_s` all that one question needs. `paced`:
+    keep to each exchange's rate; None means unless a stand-in is asked.
     """
 
     token: str | None = None
     exchange_origin: str | None = None
     timeout_s: float = 10.0
     limit_s: float = 20.0
+    paced: bool | None = None
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -58,9 +60,10 @@ async def _service(settings: Settings) -> AsyncIterator[Service]:
     if settings.exchange_origin is not None:
         log.warning("exchanges_replaced_by_a_stand_in", origin=settings.exchange_origin)
     async with opened(settings.exchange_origin) as outward:
-        shelf = Shelf(outward, timeout_s=settings.timeout_s)
         registry = Registry()
+        metrics = Metrics(registry.boot_id)
+        shelf = Shelf(outward, timeout_s=settings.timeout_s, paced=settings.paced, watch=metrics)
         try:
-            yield Service(registry, shelf, Metrics(registry.boot_id), settings.limit_s)
+            yield Service(registry, shelf, metrics, settings.limit_s)
         finally:
             await shelf.close()

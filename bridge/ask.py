@@ -31,6 +31,8 @@ async def balance(
     except TimeoutError:
         words = f"{exchange} did not answer within {limit_s:g} s"
         raise Trouble("unavailable", words) from None
+    except Trouble:
+        raise  # of our own making: too many calls wait
     except Exception as error:  # noqa: BLE001 - ccxt raises anything, and its texts carry secrets
         raise trouble(exchange, error, secrets) from None
     finally:
@@ -42,7 +44,7 @@ def trouble(exchange: str, error: Exception, secrets: list[str]) -> Trouble:
     """Say *error* in words that a client may read."""
     if isinstance(error, Malformed):
         return Trouble("malformed", f"{exchange} {WORDS['malformed']}")
-    meaning = classify(_raised(exchange, error))
+    meaning = classify(raised(exchange, error))
     detail = meaning.words
     if _is_ccxts(error) and (said := scrub(str(error), secrets, limit=300)):
         detail = f"{detail}: {said}"
@@ -51,7 +53,8 @@ def trouble(exchange: str, error: Exception, secrets: list[str]) -> Trouble:
     return Trouble(meaning.code, detail, retry_after=_patience(meaning))
 
 
-def _raised(exchange: str, error: Exception) -> Raised:
+def raised(exchange: str, error: Exception) -> Raised:
+    """Return *error* as data for `classify`."""
     kinds = tuple(kind.__name__ for kind in type(error).__mro__)
     http = seen(error)
     return Raised(

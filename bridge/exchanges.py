@@ -15,6 +15,7 @@ from bridge.catalogue import TESTNET, exchange_class
 from bridge.credentials import Offered, fill
 from bridge.errors import Trouble
 from bridge.guard import Guarded
+from bridge.pacer import Lane, Paced, Watch
 from bridge.session import Outward
 
 log = structlog.get_logger()
@@ -45,12 +46,25 @@ _COOL_S = 30.0  # between two loads in the background, when the exchange is away
 class Template:
     """One exchange, whole and without keys; every connector to it borrows from it."""
 
-    def __init__(self, name: str, outward: Outward, *, timeout_s: float, paced: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        outward: Outward,
+        *,
+        timeout_s: float,
+        paced: bool,
+        watch: Watch | None = None,
+    ) -> None:
         """Build it without a request. Raises `Trouble` unsupported."""
         kind = exchange_class(name)
         base = name.removesuffix(TESTNET)
         self.name = name
-        self._stock = type(base, (Guarded, kind), {})(_settings(outward, timeout_s, paced=paced))
+        self._stock = type(base, (Paced, Guarded, kind), {})(
+            _settings(outward, timeout_s, paced=paced)
+        )
+        self._stock.lane = Lane(
+            name, self._stock.rateLimit / 1000, patience_s=timeout_s, watch=watch
+        )
         if name != base:
             _enter_sandbox(name, self._stock)
         self._light = self._lightened(base)
@@ -161,18 +175,30 @@ class Template:
 class Shelf:
     """Every template made so far; `get` makes one at first use."""
 
-    def __init__(self, outward: Outward, *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        outward: Outward,
+        *,
+        timeout_s: float = 10.0,
+        paced: bool | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self._outward = outward
         self._timeout_s = timeout_s
+        # A stand-in has no limits to respect; a real exchange bans those who ignore them.
+        self._paced = outward.origin is None if paced is None else paced
+        self._watch = watch
         self._templates: dict[str, Template] = {}
 
     def get(self, name: str) -> Template:
         """Return the template for a canonical *name*; raises `Trouble` unsupported."""
         if name not in self._templates:
-            # A stand-in has no limits to respect; a real exchange bans those who ignore them.
-            paced = self._outward.origin is None
             self._templates[name] = Template(
-                name, self._outward, timeout_s=self._timeout_s, paced=paced
+                name,
+                self._outward,
+                timeout_s=self._timeout_s,
+                paced=self._paced,
+                watch=self._watch,
             )
         return self._templates[name]
 

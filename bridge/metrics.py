@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_WAITS = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_DIRECT = "direct"
 
 
 class Metrics:
@@ -19,11 +22,30 @@ class Metrics:
             ["exchange", "outcome"],
             registry=self._registry,
         )
+        self._waits = Histogram(
+            "bridge_throttle_wait_seconds",
+            "How long calls waited for their turn at an exchange.",
+            ["exchange", "egress"],
+            registry=self._registry,
+            buckets=_WAITS,
+        )
+        self._sent_away = Counter(
+            "bridge_throttle_sent_away",
+            "Calls that were not sent, since their turn was too far off.",
+            ["exchange", "egress"],
+            registry=self._registry,
+        )
         boot = Gauge("bridge_boot_info", "This process.", ["boot_id"], registry=self._registry)
         boot.labels(boot_id).set(1)
 
     def asked(self, exchange: str, outcome: str) -> None:
         self._requests.labels(exchange, outcome).inc()
+
+    def waited(self, exchange: str, egress: str, seconds: float) -> None:
+        self._waits.labels(exchange, egress or _DIRECT).observe(seconds)
+
+    def sent_away(self, exchange: str, egress: str) -> None:
+        self._sent_away.labels(exchange, egress or _DIRECT).inc()
 
     def render(self, connectors: Mapping[str, int]) -> bytes:
         """Return the text format; *connectors* are the counts by exchange."""

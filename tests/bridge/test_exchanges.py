@@ -172,11 +172,12 @@ async def test_objects_open_no_session_of_their_own(
 async def test_a_real_exchange_is_paced_and_a_stand_in_is_not(shelf: Shelf) -> None:
     assert shelf.get("binance").make(Offered("k", "s")).enableRateLimit is False
     async with opened() as real:
-        light = Shelf(real).get("binance").make(Offered("k", "s"))
-        other = Shelf(real).get("binance").make(Offered("k", "s"))
+        paced = Shelf(real)
+        light = paced.get("binance").make(Offered("k", "s"))
+        other = paced.get("binance").make(Offered("k", "s"))
         assert light.enableRateLimit is True
-        assert light.throttler is type(light).throttler
-        assert light.throttler is not other.throttler
+        assert light.lane is other.lane
+        assert light.lane is not paced.get("okx").make(Offered("k", "s", "p")).lane
 
 
 async def test_a_testnet_has_other_addresses(shelf: Shelf) -> None:
