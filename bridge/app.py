@@ -1,5 +1,6 @@
 """Puts the bridge together: settings, what lives as long as the process, who is asked first."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,13 +12,13 @@ from fastapi import FastAPI
 from bridge import problems
 from bridge.connectors import Registry
 from bridge.door import Door
-from bridge.exchanges import Shelf
 from bridge.listing import Listings
 from bridge.manners import Manners
 from bridge.metrics import Metrics
 from bridge.routes import router
 from bridge.service import Service
 from bridge.session import opened
+from bridge.shelf import Shelf
 
 log = structlog.get_logger()
 
@@ -27,7 +28,8 @@ class Settings:
     """`token` guards everything but health; `exchange_origin` stands in for all exchanges.
 
     `timeout_s` bounds one request to an exchange, `limit_s` all that one question needs. `paced`:
-    keep to each exchange's rate; None means unless a stand-in is asked.
+    keep to each exchange's rate; None means unless a stand-in is asked. Markets are loaded anew
+    about every `refresh_s`.
     """
 
     token: str | None = None
@@ -35,6 +37,7 @@ class Settings:
     timeout_s: float = 10.0
     limit_s: float = 20.0
     paced: bool | None = None
+    refresh_s: float = 3600.0
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -62,8 +65,16 @@ async def _service(settings: Settings) -> AsyncIterator[Service]:
     async with opened(settings.exchange_origin) as outward:
         registry = Registry()
         metrics = Metrics(registry.boot_id)
-        shelf = Shelf(outward, timeout_s=settings.timeout_s, paced=settings.paced, watch=metrics)
+        shelf = Shelf(
+            outward,
+            timeout_s=settings.timeout_s,
+            refresh_s=settings.refresh_s,
+            paced=settings.paced,
+            watch=metrics,
+        )
+        fresh = asyncio.create_task(shelf.keep_fresh())
         try:
             yield Service(registry, shelf, metrics, settings.limit_s)
         finally:
+            fresh.cancel()
             await shelf.close()

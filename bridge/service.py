@@ -12,8 +12,8 @@ from bridge.catalogue import canonical
 from bridge.connectors import Connector, Registry
 from bridge.credentials import Offered
 from bridge.errors import Trouble
-from bridge.exchanges import Shelf
 from bridge.metrics import Metrics
+from bridge.shelf import Shelf
 
 log = structlog.get_logger()
 

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -29,6 +29,10 @@ class Outward:
     @property
     def headers(self) -> Mapping[str, str]:
         return self.session.headers
+
+    def twin(self) -> AbstractAsyncContextManager["Outward"]:
+        """Open the same way out again, for the event loop that is running: none serves two."""
+        return opened(None if self.origin is None else str(self.origin), self.tls)
 
     def get(self, url: URL, **how: Any) -> Any:
         return self._send("GET", url, **how)
@@ -58,9 +62,11 @@ def _moved(url: URL, origin: URL) -> URL:
 
 
 @asynccontextmanager
-async def opened(origin: str | None = None) -> AsyncIterator[Outward]:
+async def opened(
+    origin: str | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Outward]:
     """Hold one session for the process's life; it keeps no cookie and reads no proxy variable."""
-    tls = ssl.create_default_context(cafile=certifi.where())
+    tls = tls or ssl.create_default_context(cafile=certifi.where())
     connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=tls)
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session:

@@ -12,9 +12,10 @@ from yarl import URL
 from bridge.catalogue import exchange_class
 from bridge.credentials import Offered
 from bridge.errors import Trouble
-from bridge.exchanges import READS_WITHOUT_MARKETS, Shelf
 from bridge.paper.app import Paper
 from bridge.session import Outward, opened
+from bridge.shelf import Shelf
+from bridge.template import READS_WITHOUT_MARKETS
 
 pytestmark = pytest.mark.anyio
 Call = Callable[..., Awaitable[httpx.Response]]

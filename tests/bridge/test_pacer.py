@@ -179,5 +179,5 @@ async def test_a_stand_in_is_not_paced_unless_asked(
     paper_url: str, service: Service, add: Call
 ) -> None:
     await add()
-    assert service.shelf.get("binance")._stock.enableRateLimit is True
+    assert service.shelf.get("binance")._light.enableRateLimit is True
     assert Settings(exchange_origin=paper_url).paced is None

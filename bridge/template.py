@@ -1,0 +1,275 @@
+"""One exchange, whole and without keys; every connector to it borrows what it has.
+
+ccxt keeps everything per object: 60 MB and half a second for each one's own markets. Here it sits,
+read-only, on a class made for the exchange, whose objects hold credentials and options alone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import ccxt.async_support as ccxt
+import structlog
+
+from bridge.catalogue import TESTNET, exchange_class
+from bridge.credentials import Offered, fill
+from bridge.errors import Trouble
+from bridge.frozen import Freezer, FrozenDict, freeze, thaw
+from bridge.guard import Guarded
+from bridge.loader import Loader
+from bridge.pacer import Lane, Paced, Watch
+from bridge.session import Outward
+
+log = structlog.get_logger()
+
+# Their balances read the same with and without markets, so an outage of the market list or a
+# first load of half a second is no reason to keep anybody waiting. The others may need it to
+# name an asset (Kraken's XXBT is BTC), or ask for markets inside.
+READS_WITHOUT_MARKETS = frozenset({"binance", "bybit", "kucoin", "okx"})
+# What ccxt asks with the account's own key while it loads markets, and a keyless template cannot:
+# without it, a KuCoin account of the high-frequency kind reads as empty.
+ASKED_WHILE_LOADING = {"kucoin": "load_migration_status"}
+# What ccxt itself writes into while it asks: each connector has a copy, whatever that costs.
+OWN_COPIES: Mapping[str, tuple[str, ...]] = {
+    "coinbaseinternational": ("has",),
+    "lighter": ("options",),
+}
+MARKET_FIELDS = (
+    "markets",
+    "markets_by_id",
+    "symbols",
+    "ids",
+    "currencies",
+    "currencies_by_id",
+    "baseCurrencies",
+    "quoteCurrencies",
+    "codes",
+)
+_NONCE = "lastNonce"
+_GRACE_S = 1.0
+_COOL_S = 30.0  # between two loads in the background, when the exchange is away
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How templates are made: seconds for one request, seconds between two loads.
+
+    `draw` gives chance in [0, 1), `now` seconds of a clock that never goes back.
+    """
+
+    timeout_s: float
+    refresh_s: float
+    paced: bool
+    watch: Watch | None
+    now: Callable[[], float]
+    draw: Callable[[], float]
+
+
+class Template:
+    """Makes connectors' objects, and keeps the markets that they share fresh."""
+
+    def __init__(self, name: str, outward: Outward, loader: Loader, manner: Manner) -> None:
+        """Build it without a request. Raises `Trouble` unsupported."""
+        kind = exchange_class(name)
+        self.name = name
+        self._base = name.removesuffix(TESTNET)
+        self._kind = type(self._base, (Paced, Guarded, kind), {})
+        self._loader, self._manner = loader, manner
+        stock = self._built(outward)
+        interval_s = stock.rateLimit / 1000
+        self.lane = Lane(name, interval_s, patience_s=manner.timeout_s, watch=manner.watch)
+        self.needed = [field for field, want in stock.requiredCredentials.items() if want]
+        self._options: dict[str, Any] = freeze(stock.options)
+        # What loading leaves in options for all to read; connectors hold it before it is there.
+        self._helpers = {each: FrozenDict() for each in _helpers(stock)}
+        self._light = self._lightened(stock)
+        self.own_copies = OWN_COPIES.get(self._base, ())
+        if self.own_copies:
+            log.info("not_all_is_shared", exchange=name, own_copies=self.own_copies)
+        self._loading: asyncio.Task[None] | None = None
+        self.loaded_at: float | None = None
+        self._due_at = float("-inf")
+
+    @property
+    def markets_loaded(self) -> int:
+        return len(self._light.markets or ())
+
+    @property
+    def age_s(self) -> float | None:
+        """Return the seconds since markets were loaded, None before they were."""
+        return None if self.loaded_at is None else self._manner.now() - self.loaded_at
+
+    def make(self, offered: Offered) -> Any:
+        """Return a ccxt object that holds *offered*, its own options and nothing else.
+
+        Raises `Trouble` malformed when a field is missing.
+        """
+        light = self._light.__new__(self._light)
+        for field, value in fill(self.name, self.needed, offered).items():
+            setattr(light, field, value)
+        # Account modes, nonces and "has succeeded once" live in options: never shared.
+        light.options = {**self._options, **self._helpers}
+        for field in self.own_copies:
+            setattr(light, field, thaw(getattr(light, field)))
+        return light
+
+    def warm(self) -> None:
+        """Begin to load markets when that is due, unless a load is under way."""
+        if self._manner.now() >= self._due_at:
+            self._load()
+
+    async def markets(self) -> Any:
+        """Return the shared markets, loading them once for all who wait; raises what ccxt does.
+
+        Stale ones are better than none: nobody waits for a refresh.
+        """
+        if self.loaded_at is None:
+            # A waiter who gives up must not take the load away from the others.
+            await asyncio.shield(self._load())
+        return self._light.markets
+
+    async def close(self) -> None:
+        """Let a load under way end, for a moment: cancelled while it connects, it leaks sockets."""
+        if self._loading is not None:
+            await asyncio.wait([self._loading], timeout=_GRACE_S)
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
+
+    def _built(self, outward: Outward) -> Any:
+        kind: Any = self._kind
+        stock = kind(_settings(outward, self._manner.timeout_s, paced=self._manner.paced))
+        if self.name != self._base:
+            _enter_sandbox(self.name, stock)
+        return stock
+
+    def _load(self) -> asyncio.Task[None]:
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.create_task(self._fetch_markets())
+            self._loading.add_done_callback(self._loaded)
+        return self._loading
+
+    async def _fetch_markets(self) -> None:
+        fields, helpers = await self._loader.run(self._read)
+        for field, value in fields.items():
+            setattr(self._light, field, value)
+        for name, value in helpers.items():
+            dict.clear(self._helpers[name])
+            dict.update(self._helpers[name], value)
+
+    async def _read(self, outward: Outward) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Ask the exchange for its markets; runs in the loader's thread."""
+        stock = self._built(outward)
+        stock.lane = self.lane
+        await stock.load_markets()
+        shared = Freezer()
+        fields = {field: shared(getattr(stock, field)) for field in MARKET_FIELDS}
+        return fields, {name: shared(stock.options.get(name) or {}) for name in self._helpers}
+
+    def _loaded(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        now, chance = self._manner.now(), self._manner.draw()
+        if error := task.exception():
+            self._due_at = now + _COOL_S
+            name = type(error).__name__
+            log.warning("markets_not_loaded", exchange=self.name, error=name, age_s=self.age_s)
+        else:
+            # Spread, or all exchanges that were first used together would be asked together.
+            self.loaded_at, self._due_at = now, now + self._manner.refresh_s * (0.9 + 0.2 * chance)
+            log.info("markets_loaded", exchange=self.name, markets=self.markets_loaded)
+
+    def _lightened(self, stock: Any) -> Any:
+        """Return a class that carries the template's attributes: its objects need none."""
+        shared = Freezer()
+        held = _of_classes(self._kind) | vars(stock)
+        borrowed = {name: _unbound(shared(each)) for name, each in held.items()}
+        del borrowed["options"]  # an object without its own must not find others'
+        if self._base in READS_WITHOUT_MARKETS:
+            borrowed["markets"] = FrozenDict()  # None is what makes ccxt load them
+        return type(self._base, (self._kind,), borrowed | self._methods() | {"lane": self.lane})
+
+    def _methods(self) -> dict[str, Any]:
+        async def load_markets(_light: Any, *_args: object, **_more: object) -> Any:
+            return await self.markets()
+
+        stock: Any = self._kind
+
+        def nonce(light: Any) -> float:
+            # Clocks tick in milliseconds, Kraken and others refuse a nonce that does not rise.
+            given: float = max(stock.nonce(light), light.options.get(_NONCE, 0) + 1)
+            light.options[_NONCE] = given
+            return given
+
+        own: dict[str, Any] = {"load_markets": load_markets, "loadMarkets": load_markets}
+        own |= {"nonce": nonce, **_FOR_FROZEN}
+        if self._base in ASKED_WHILE_LOADING:
+            prepared = self._prepared(ASKED_WHILE_LOADING[self._base])
+            own["fetch_balance"] = own["fetchBalance"] = prepared
+        return own
+
+    def _prepared(self, first: str) -> Any:
+        """Return a fetch_balance that asks *first* what kind of account this is."""
+        stock: Any = self._kind
+
+        async def fetch_balance(light: Any, *given: Any, **more: Any) -> Any:
+            await getattr(light, first)()
+            return await stock.fetch_balance(light, *given, **more)
+
+        return fetch_balance
+
+
+def _to_array(value: Any) -> Any:
+    return list(value.values()) if isinstance(value, dict) else value
+
+
+def _omit(given: Any, *names: Any) -> Any:
+    return ccxt.Exchange.omit(given, *(list(n) if isinstance(n, list) else n for n in names))
+
+
+# What ccxt does only to dicts and lists that are exactly that, it must do to frozen ones, too.
+_FOR_FROZEN = {name: staticmethod(_to_array) for name in ("to_array", "toArray")} | {
+    "omit": staticmethod(_omit)
+}
+
+
+def _settings(outward: Outward, timeout_s: float, *, paced: bool) -> Mapping[str, Any]:
+    return {
+        "session": outward,
+        "ssl_context": outward.tls,  # without it ccxt makes one of its own: 692 KiB and 19 ms
+        "asyncio_loop": asyncio.get_running_loop(),
+        "timeout": int(timeout_s * 1000),
+        "enableRateLimit": paced,
+        "enableLastHttpResponse": False,
+        "enableLastResponseHeaders": False,
+    }
+
+
+def _enter_sandbox(name: str, stock: Any) -> None:
+    try:
+        if not stock.urls.get("test"):
+            raise Trouble("unsupported", f"Unsupported exchange: {name}: it has no testnet")
+        stock.set_sandbox_mode(True)
+    except (TypeError, KeyError, ccxt.NotSupported):
+        raise Trouble("unsupported", f"Unsupported exchange: {name}: no usable testnet") from None
+
+
+def _helpers(stock: Any) -> list[str]:
+    return list(stock.options.get("marketHelperProps", ()))
+
+
+def _of_classes(kind: type) -> dict[str, Any]:
+    """Return what ccxt's classes themselves hold that could be written to."""
+    return {
+        name: value
+        for each in reversed(kind.__mro__)
+        for name, value in vars(each).items()
+        if isinstance(value, dict | list | set | deque) and not name.startswith("__")
+    }
+
+
+def _unbound(value: Any) -> Any:
+    """Keep a function that sat on an instance from becoming a method on the class."""
+    return staticmethod(value) if isinstance(value, FunctionType) else value

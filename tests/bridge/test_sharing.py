@@ -1,0 +1,113 @@
+"""Over all exchanges: connectors share nothing that one of them could write to."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from logging import Logger
+from ssl import SSLContext
+from typing import Any
+
+import ccxt.async_support as ccxt
+import pytest
+
+from bridge.catalogue import catalogue
+from bridge.credentials import SOURCES, Offered
+from bridge.frozen import FrozenDict, FrozenList, ReadOnly
+from bridge.pacer import Lane
+from bridge.session import Outward
+from bridge.shelf import Shelf
+from bridge.template import OWN_COPIES
+from tests.bridge.ccxt_source import written
+
+pytestmark = pytest.mark.anyio
+WHOLE = Offered("key", "secret", "password", "memo")
+FIXED = (str, int, float, type(None), type, re.Pattern)
+# Shared on purpose, for none of them knows an account: ways out, and the pace of an exchange.
+SERVICES = (Outward, SSLContext, Logger, Lane, asyncio.AbstractEventLoop)
+
+
+@pytest.fixture
+async def shelf(outward: Outward) -> AsyncIterator[Shelf]:
+    made = Shelf(outward)
+    yield made
+    await made.close()
+
+
+def holdable() -> list[str]:
+    return [name for name, about in catalogue().items() if set(about["requires"]) <= set(SOURCES)]
+
+
+def writable(value: Any) -> Iterator[str]:
+    """Yield the type of everything in *value* that somebody could write to."""
+    match value:
+        case FrozenDict():
+            for pair in value.items():
+                yield from writable(pair)
+        case FrozenList() | tuple() | frozenset():
+            for part in value:
+                yield from writable(part)
+        case _ if not isinstance(value, (*FIXED, *SERVICES)) and not callable(value):
+            yield type(value).__name__
+
+
+async def test_all_that_connectors_share_is_read_only(shelf: Shelf) -> None:
+    for name in catalogue():
+        kind = shelf.get(name)._light
+        for field in dir(kind):
+            if not field.startswith("__"):
+                assert not list(writable(getattr(kind, field))), (name, field)
+
+
+async def test_each_connector_has_options_of_its_own(shelf: Shelf) -> None:
+    for name in holdable():
+        one, other = shelf.get(name).make(WHOLE), shelf.get(name).make(WHOLE)
+        assert one.options is not other.options
+        assert one.options == other.options
+        deep = "options" in OWN_COPIES.get(name, ())
+        for option, value in one.options.items():
+            assert deep or not list(writable(value)), (name, option)
+
+
+@pytest.mark.parametrize("name", ccxt.exchanges)
+def test_what_ccxt_writes_into_while_it_reads_a_balance_is_copied_for_each(name: str) -> None:
+    assert written(getattr(ccxt, name)) == set(OWN_COPIES.get(name, ()))
+
+
+@pytest.mark.parametrize("name", OWN_COPIES)
+async def test_own_copies_are_each_ones_own(shelf: Shelf, name: str) -> None:
+    one, other = shelf.get(name).make(WHOLE), shelf.get(name).make(WHOLE)
+    for field in OWN_COPIES[name]:
+        before = repr(getattr(other, field))
+        getattr(one, field)["mine"] = {"deep": 1}
+        for value in getattr(one, field).values():
+            if isinstance(value, dict):
+                value["mine"] = 1
+        assert repr(getattr(other, field)) == before
+
+
+@pytest.mark.parametrize("name", ["binance", "kraken", "okx"])
+async def test_a_write_to_markets_raises(shelf: Shelf, name: str) -> None:
+    template = shelf.get(name)
+    await template.markets()
+    light = template.make(WHOLE)
+    market, currency = light.markets["BTC/USDT"], light.currencies["BTC"]
+    with pytest.raises(ReadOnly):
+        market["limits"]["amount"]["min"] = 0
+    with pytest.raises(ReadOnly):
+        market["info"].update(status="BREAK")
+    with pytest.raises(ReadOnly):
+        currency["precision"] = 0
+    with pytest.raises(ReadOnly):
+        light.symbols.append("X/Y")
+    with pytest.raises(ReadOnly):
+        light.markets_by_id[market["id"]].clear()
+
+
+async def test_frozen_markets_are_arrays_of_markets_to_ccxt(shelf: Shelf) -> None:
+    template = shelf.get("okx")
+    markets = await template.markets()
+    light = template.make(WHOLE)
+    assert light.to_array(markets) == light.toArray(markets) == list(markets.values())
+    assert light.omit({"a": 1, "b": 2}, light.symbols, FrozenList(["a"])) == {"b": 2}
+    assert light.market("BTC/USDT")["id"] == "BTC-USDT"
+    assert light.extend(light.market("BTC/USDT"), {"id": "x"})["id"] == "x"
