@@ -44,8 +44,30 @@ class FrozenList(list[Any]):
         return [thaw(value) for value in self]
 
 
-class Freezer:
-    """Freezes values, and keeps one of those that are equal: markets repeat themselves a lot.
+def freeze(value: Any) -> Any:
+    """Return *value* with all dicts, lists, sets and deques in it read-only."""
+    match value:
+        case str() | int() | FrozenDict() | FrozenList():
+            return value
+        case dict():
+            return FrozenDict({key: freeze(held) for key, held in value.items()})
+        case list() | deque():
+            return FrozenList(map(freeze, value))
+        case tuple() | set():
+            return (tuple if isinstance(value, tuple) else frozenset)(map(freeze, value))
+        case _:
+            return value
+
+
+def thaw(value: Any) -> Any:
+    """Return a copy of *value*, frozen or not, that may be written to all through."""
+    if isinstance(value, dict):
+        return {key: thaw(held) for key, held in value.items()}
+    return [thaw(held) for held in value] if isinstance(value, list) else value
+
+
+class Thrift:
+    """Keeps one of the equal parts of frozen values: markets repeat themselves a lot.
 
     Equal means of equal type, too: 1, 1.0 and True are three values.
     """
@@ -54,42 +76,21 @@ class Freezer:
         self._kept: dict[Any, Any] = {}
 
     def __call__(self, value: Any) -> Any:
-        """Return *value* with all dicts, lists, sets and deques in it read-only."""
+        """Return what `freeze` would, made of parts that were met before where it can be."""
         match value:
             case str() | int():
                 return self._kept.setdefault((type(value), value), value)
             case float():  # by its text: 0.0 equals -0.0
                 return self._kept.setdefault((float, repr(value)), value)
-            case FrozenDict() | FrozenList():
-                return value
-            case dict() | list() | deque() | set() | tuple():
-                return self._whole(value)
-            case _:
-                return value
-
-    def _whole(self, value: Any) -> Any:
-        match value:
             case dict():
                 pairs = [(self(key), self(held)) for key, held in value.items()]
                 return self._keep(FrozenDict(pairs), (id(each) for pair in pairs for each in pair))
-            case list() | deque():
+            case list():
                 listed = FrozenList(map(self, value))
                 return self._keep(listed, map(id, listed))
             case _:
-                return (tuple if isinstance(value, tuple) else frozenset)(map(self, value))
+                return freeze(value)
 
     def _keep(self, made: Any, addresses: Iterable[int]) -> Any:
         # Its parts are alive as long as it is kept, so their addresses stand for their contents.
         return self._kept.setdefault((type(made), *addresses), made)
-
-
-def freeze(value: Any) -> Any:
-    """Return *value* with all that is in it read-only."""
-    return Freezer()(value)
-
-
-def thaw(value: Any) -> Any:
-    """Return a copy of *value*, frozen or not, that may be written to all through."""
-    if isinstance(value, dict):
-        return {key: thaw(held) for key, held in value.items()}
-    return [thaw(held) for held in value] if isinstance(value, list) else value

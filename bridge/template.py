@@ -17,7 +17,7 @@ import structlog
 from bridge.catalogue import TESTNET, exchange_class
 from bridge.credentials import Offered, fill
 from bridge.errors import Trouble
-from bridge.frozen import Freezer, FrozenDict, freeze, thaw
+from bridge.frozen import FrozenDict, Thrift, freeze, thaw
 from bridge.guard import Guarded
 from bridge.loader import Loader
 from bridge.pacer import Lane, Paced, Watch
@@ -164,7 +164,7 @@ class Template:
         stock = self._built(outward)
         stock.lane = self.lane
         await stock.load_markets()
-        shared = Freezer()
+        shared = Thrift()
         fields = {field: shared(getattr(stock, field)) for field in MARKET_FIELDS}
         return fields, {name: shared(stock.options.get(name) or {}) for name in self._helpers}
 
@@ -183,9 +183,8 @@ class Template:
 
     def _lightened(self, stock: Any) -> Any:
         """Return a class that carries the template's attributes: its objects need none."""
-        shared = Freezer()
         held = _of_classes(self._kind) | vars(stock)
-        borrowed = {name: _unbound(shared(each)) for name, each in held.items()}
+        borrowed = {name: _unbound(freeze(each)) for name, each in held.items()}
         del borrowed["options"]  # an object without its own must not find others'
         if self._base in READS_WITHOUT_MARKETS:
             borrowed["markets"] = FrozenDict()  # None is what makes ccxt load them

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.frozen import FrozenDict, FrozenList, ReadOnly, freeze, thaw
+from bridge.frozen import FrozenDict, FrozenList, ReadOnly, Thrift, freeze, thaw
 
 WRITES_TO_DICTS: list[Callable[[Any], Any]] = [
     lambda d: d.__setitem__("a", 2),
@@ -102,8 +102,17 @@ def test_a_shallow_copy_may_be_written_to_at_its_top() -> None:
 
 
 def test_equal_parts_are_kept_once_and_unequal_ones_apart() -> None:
-    frozen = freeze([{"min": None, "max": [1]}, {"min": None, "max": [1]}, {"min": None}])
+    spare = Thrift()
+    frozen = spare([{"min": None, "max": [1]}, {"min": None, "max": [1]}, {"min": None}])
     assert frozen[0] is frozen[1]
-    kinds = freeze([[1], [1.0], [True], [-0.0], [0.0], ["1"]])
+    kinds = spare([[1], [1.0], [True], [-0.0], [0.0], ["1"]])
     assert [repr(each[0]) for each in kinds] == ["1", "1.0", "True", "-0.0", "0.0", "'1'"]
-    assert list(freeze([{"a": 1, "b": 2}, {"b": 2, "a": 1}])[1]) == ["b", "a"]
+    assert list(spare([{"a": 1, "b": 2}, {"b": 2, "a": 1}])[1]) == ["b", "a"]
+    assert frozen == [{"min": None, "max": [1]}, {"min": None, "max": [1]}, {"min": None}]
+
+
+def test_thrift_freezes_too() -> None:
+    frozen = Thrift()({"a": [{"b": 1}], "c": ({"d": 1},)})
+    for write in (frozen.clear, frozen["a"].clear, frozen["a"][0].clear, frozen["c"][0].clear):
+        with pytest.raises(ReadOnly):
+            write()
