@@ -1,5 +1,7 @@
 """Asks an exchange on a connector's behalf; the only place where ccxt may raise anything."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -24,10 +26,16 @@ async def balance(
 
     Raises `Trouble`, within *limit_s* seconds.
     """
+    with asking(exchange, remote, secrets, limit_s):
+        return _amounts(await remote.fetch_balance())
+
+
+@contextmanager
+def asking(exchange: str, remote: Any, secrets: list[str], limit_s: float) -> Iterator[None]:
+    """Turn all that ccxt raises into `Trouble`, in time, and leave no request on *remote*."""
     try:
         with anyio.fail_after(limit_s):
-            found = await remote.fetch_balance()
-        return _amounts(found)
+            yield
     except TimeoutError:
         words = f"{exchange} did not answer within {limit_s:g} s"
         raise Trouble("unavailable", words) from None

@@ -14,6 +14,8 @@ ALIASES = {"gateio": "gate", "gate_io": "gate", "huobi": "htx", "okex": "okx"}
 GONE = {
     "bitmart": "BitMart left ccxt in version 4.5.71, so this bridge cannot reach it any more",
 }
+# Whose balance anybody may read: an answer proves that the address exists, not that a key is right.
+PUBLIC = frozenset({"dydx", "hyperliquid", "lighter", "nado", "pacifica"})
 
 
 def canonical(name: str) -> str:
@@ -21,6 +23,11 @@ def canonical(name: str) -> str:
     name = name.strip().lower()
     base = name.removesuffix(TESTNET)
     return ALIASES.get(base, base) + name[len(base) :]
+
+
+def proves(name: str) -> bool:
+    """Tell whether a balance that was read proves the credentials it was asked with."""
+    return name.removesuffix(TESTNET) not in PUBLIC
 
 
 @cache

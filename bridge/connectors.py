@@ -4,8 +4,8 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from bridge.credentials import Offered
 from bridge.errors import Code, Trouble
@@ -17,11 +17,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Failure(NamedTuple):
+    """How a call failed last; *detail* holds no secret."""
+
+    code: Code
+    at: datetime
+    detail: str
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Connector:
     """An exchange connection filed under an account.
 
-    `state` is "added", "verified", or the code of the last failed call.
+    `state` is "added"; "verified"; "unproven" where the exchange answers without looking at the
+    credentials; or the code of the last call, if it failed. `last_error` outlives a success.
     """
 
     account: str
@@ -32,6 +41,7 @@ class Connector:
     added_at: datetime
     verified_at: datetime | None = None
     state: Code | str = "added"
+    last_error: Failure | None = None
 
 
 @dataclass(slots=True)
@@ -42,21 +52,36 @@ class Account:
 
 
 class Registry:
-    """`version` moves with every change that a listing shows."""
+    """Accounts and connectors by name. Only a repeat waits for *quiet* until a listing shows it."""
 
-    def __init__(self, now: Now = utc_now) -> None:
-        self._now = now
+    def __init__(self, now: Now = utc_now, quiet: timedelta = timedelta(minutes=1)) -> None:
+        self.now = now
+        self._quiet = quiet
         self._accounts: dict[str, Account] = {}
-        self.version = 0
+        self._version, self._moved_at, self._repeated = 0, now(), False
         self.boot_id = secrets.token_hex(8)
         self.counts: Counter[str] = Counter()
+
+    @property
+    def version(self) -> int:
+        """Name what a listing shows now.
+
+        Ten thousand connectors are proven again all day: if each new time moved the version, no
+        listing would ever be unchanged. So for repeats it moves once in a while.
+        """
+        if self._repeated and self.now() - self._moved_at >= self._quiet:
+            self._move()
+        return self._version
+
+    def _move(self) -> None:
+        self._version, self._moved_at, self._repeated = self._version + 1, self.now(), False
 
     def create(self, account: str) -> bool:
         """Make sure that *account* exists; True if it did not."""
         if account in self._accounts:
             return False
-        self._accounts[account] = Account(account, self._now())
-        self.version += 1
+        self._accounts[account] = Account(account, self.now())
+        self._move()
         return True
 
     def accounts(self) -> list[Account]:
@@ -77,8 +102,7 @@ class Registry:
 
     def holds(self, account: str, name: str, fingerprint: str | None) -> bool:
         """Tell whether the slot has a connector with exactly this fingerprint."""
-        held = self._accounts.get(account)
-        found = held.connectors.get(name) if held else None
+        found = self.find(account, name)
         return fingerprint is not None and found is not None and found.fingerprint == fingerprint
 
     def put(
@@ -88,9 +112,9 @@ class Registry:
         self.create(account)
         connectors = self._accounts[account].connectors
         self.counts[name] += name not in connectors
-        made = Connector(account, name, offered, remote, fingerprint, self._now())
+        made = Connector(account, name, offered, remote, fingerprint, self.now())
         connectors[name] = made
-        self.version += 1
+        self._move()
         return made
 
     def remove(self, account: str, name: str, fingerprint: str | None = None) -> bool:
@@ -105,20 +129,29 @@ class Registry:
             raise Trouble("conflict", "The connector there has another fingerprint; nothing done")
         del held.connectors[name]
         self.counts[name] -= 1
-        self.version += 1
+        self._move()
         return True
 
-    def proved(self, connector: Connector) -> datetime:
-        """Note that an authenticated call has just succeeded."""
-        connector.state, connector.verified_at = "verified", self._now()
-        self.version += 1
-        return connector.verified_at
+    def find(self, account: str, name: str) -> Connector | None:
+        held = self._accounts.get(account)
+        return held.connectors.get(name) if held else None
 
-    def failed(self, connector: Connector, code: Code) -> None:
+    def answered(self, connector: Connector, proven_at: datetime | None) -> None:
+        """Note that the exchange has answered; None when it would have answered anybody."""
+        connector.verified_at = proven_at
+        self._stands(connector, "verified" if proven_at else "unproven")
+
+    def failed(self, connector: Connector, trouble: Trouble) -> None:
         """Note how the last call failed."""
-        if connector.state != code:
-            connector.state = code
-            self.version += 1
+        connector.last_error = Failure(trouble.code, self.now(), trouble.detail)
+        self._stands(connector, trouble.code)
+
+    def _stands(self, connector: Connector, state: Code | str) -> None:
+        if connector.state == state:
+            self._repeated = True
+        else:
+            connector.state = state
+            self._move()
 
     def listing(self) -> Iterator[Connector]:
         """Every connector, by account, then by name."""

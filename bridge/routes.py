@@ -104,7 +104,8 @@ async def add(
 ) -> dict[str, Any]:
     """Hold a connector, in place of the one in its slot.
 
-    No call to the exchange, unless `verify=true`: then nothing changes unless the call succeeds.
+    No call to the exchange, unless `verify=true`: then nothing changes unless the call succeeds,
+    and the answer tells what `/connectors/verify` does.
     """
     offered = body.offered()
     added = await serving.add(
@@ -113,23 +114,28 @@ async def add(
     return {
         "success": True,
         "connector": added.connector,
-        "message": f"Connector '{added.connector}' {added.news} for '{body.account_name}'",
+        "message": views.news(added, body.account_name),
         "markets_loaded": added.markets_loaded,
+        **(views.proof(added.proof) if added.proof else {}),
     }
 
 
 @router.post("/connectors/verify", tags=["connectors"])
 async def verify(body: Slot, serving: Serving) -> dict[str, Any]:
-    """Prove a connector by an authenticated call."""
-    proven = await serving.verify(body.account_name, body.connector_name)
-    return {"success": True, "verified_at": views.stamp(proven)}
+    """Prove a connector by an authenticated call, and tell what its key may do.
+
+    `verified_at` is null where the exchange answers anybody: then nothing is proven.
+    """
+    found = await serving.verify(body.account_name, body.connector_name)
+    return {"success": True, **views.proof(found)}
 
 
 @router.post("/credentials/check", tags=["connectors"])
 async def check(body: Credentials, serving: Serving) -> dict[str, Any]:
     """Prove credentials without touching any connector."""
-    await serving.check(body.connector_name, body.offered())
-    return {"success": True, "connector": catalogue.canonical(body.connector_name)}
+    found = await serving.check(body.connector_name, body.offered())
+    connector = catalogue.canonical(body.connector_name)
+    return {"success": True, "connector": connector, **views.proof(found)}
 
 
 @router.delete("/connectors/{account}/{connector}", tags=["connectors"])

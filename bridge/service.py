@@ -8,21 +8,27 @@ from typing import Any
 import structlog
 
 from bridge.ask import Amounts, balance
-from bridge.catalogue import canonical
+from bridge.catalogue import canonical, proves
 from bridge.connectors import Connector, Registry
 from bridge.credentials import Offered
 from bridge.errors import Trouble
 from bridge.metrics import Metrics
+from bridge.proof import Proof, proven, unproven
+from bridge.rights import rights_of
 from bridge.shelf import Shelf
 
 log = structlog.get_logger()
+RIGHTS_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
+    """`proof` is None when none was asked for."""
+
     connector: str
     markets_loaded: int
     news: str
+    proof: Proof | None = None
 
 
 class Service:
@@ -47,29 +53,57 @@ class Service:
         name = canonical(connector)
         template = self.shelf.get(name)
         if self.registry.holds(account, name, fingerprint):
-            return Added(name, template.markets_loaded, "was there already")
+            proof = await self.verify(account, name) if verify else None
+            return Added(name, template.markets_loaded, "was there already", proof)
         remote = template.make(offered)
-        if verify:
-            await self._ask(name, remote, offered)
+        proof = await self._proven_for(account, name, remote, offered) if verify else None
         made = self.registry.put(account, name, offered, remote, fingerprint)
-        if verify:
-            self.registry.proved(made)
+        if proof:
+            self.registry.answered(made, proof.at)
         template.warm()
-        log.info("connector_added", account=account, connector=name, proven=verify)
-        return Added(name, template.markets_loaded, "added")
+        log.info("connector_added", account=account, connector=name, proven=bool(proof))
+        return Added(name, template.markets_loaded, "added", proof)
 
-    async def check(self, connector: str, offered: Offered) -> None:
+    async def check(self, connector: str, offered: Offered) -> Proof:
         """Prove credentials and keep nothing. Raises `Trouble`."""
         name = canonical(connector)
-        await self._ask(name, self.shelf.get(name).make(offered), offered)
+        return await self._proven(name, self.shelf.get(name).make(offered), offered)
 
-    async def verify(self, account: str, connector: str) -> datetime:
+    async def verify(self, account: str, connector: str) -> Proof:
         """Prove a connector by an authenticated call. Raises `Trouble`."""
         held = self.registry.connector(account, canonical(connector))
-        await self._ask_for(held)
-        if self.registry.connector(account, held.name) is not held:
-            raise Trouble("conflict", "The connector was replaced meanwhile; verify again")
-        return self.registry.proved(held)
+        try:
+            proof = await self._proven(held.name, held.remote, held.offered)
+        except Trouble as trouble:
+            self._still(account, held.name, held)
+            self.registry.failed(held, trouble)
+            raise
+        self._still(account, held.name, held)
+        self.registry.answered(held, proof.at)
+        return proof
+
+    async def _proven_for(self, account: str, name: str, remote: Any, offered: Offered) -> Proof:
+        before = self.registry.find(account, name)
+        proof = await self._proven(name, remote, offered)
+        self._still(account, name, before)
+        return proof
+
+    def _still(self, account: str, name: str, before: Connector | None) -> None:
+        """Raise `Trouble` conflict if the slot has changed since."""
+        if self.registry.find(account, name) is not before:
+            raise Trouble("conflict", "The connector was changed meanwhile; nothing done")
+
+    async def _proven(self, name: str, remote: Any, offered: Offered) -> Proof:
+        await self._ask(name, remote, offered)
+        at = self._proven_at(name)
+        if at is None:
+            return unproven(name)
+        limit_s = min(RIGHTS_LIMIT_S, self._limit_s)
+        return proven(at, await rights_of(name, remote, offered.secrets(), limit_s))
+
+    def _proven_at(self, name: str) -> datetime | None:
+        """Return now, or None if the answer just had says nothing of the credentials."""
+        return self.registry.now() if proves(name) else None
 
     def remove(self, account: str, connector: str, fingerprint: str | None) -> bool:
         """Drop a connector, True if there was one. Raises `Trouble` conflict."""
@@ -87,19 +121,12 @@ class Service:
 
     async def _balances(self, held: Connector) -> dict[str, Any]:
         try:
-            found = await self._ask_for(held)
+            found = await self._ask(held.name, held.remote, held.offered)
         except Trouble as trouble:
+            self.registry.failed(held, trouble)
             return {"error": trouble.detail, "code": trouble.code}
-        if held.state != "verified":
-            self.registry.proved(held)
+        self.registry.answered(held, self._proven_at(held.name))
         return dict(found)
-
-    async def _ask_for(self, held: Connector) -> dict[str, Amounts]:
-        try:
-            return await self._ask(held.name, held.remote, held.offered)
-        except Trouble as trouble:
-            self.registry.failed(held, trouble.code)
-            raise
 
     async def _ask(self, name: str, remote: Any, offered: Offered) -> dict[str, Amounts]:
         try:

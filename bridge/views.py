@@ -1,9 +1,13 @@
 """How accounts and connectors look in answers."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.connectors import Account, Connector
+from bridge.connectors import Account, Connector, Failure
+from bridge.proof import Proof
+from bridge.rights import Rights
+from bridge.service import Added
 
 
 def account(found: Account, names: list[str]) -> dict[str, Any]:
@@ -20,7 +24,32 @@ def connector(found: Connector) -> dict[str, Any]:
         "added_at": stamp(found.added_at),
         "verified_at": stamp(found.verified_at),
         "state": found.state,
+        "last_error": None if found.last_error is None else _failure(found.last_error),
     }
+
+
+def _failure(found: Failure) -> dict[str, Any]:
+    return {"code": found.code, "at": stamp(found.at), "detail": found.detail}
+
+
+def proof(found: Proof) -> dict[str, Any]:
+    """Show what was proven; of the rights, null is what the exchange does not tell."""
+    return {
+        "verified_at": stamp(found.at),
+        "rights": None if found.rights is None else _rights(found.rights),
+        "rights_note": found.rights_note,
+        "warnings": [warned._asdict() for warned in found.warnings],
+    }
+
+
+def _rights(found: Rights) -> dict[str, Any]:
+    return {**asdict(found), "expires_at": stamp(found.expires_at)}
+
+
+def news(added: Added, account: str) -> str:
+    unproven = added.proof is not None and added.proof.at is None
+    end = "; nothing is proven, since its balances are public" if unproven else ""
+    return f"Connector '{added.connector}' {added.news} for '{account}'{end}"
 
 
 def stamp(at: datetime | None) -> str | None:

@@ -32,8 +32,9 @@ async def _answer(request: Request) -> Response:
     if exchange is None:
         return JSONResponse({"detail": f"no exchange on paper is called {host}"}, 421)
     classed = exchange.classed(request.url.path)
-    paper.heard[exchange.NAME][classed] += 1
-    said = exchange.answer(await _asked(request), paper.ledger)
+    asked = await _asked(request)
+    said = exchange.answer(asked, paper.ledger)
+    paper.note(exchange, asked, classed, said.status)
     fault = paper.faults.take(exchange.NAME, classed)
     if fault is None:
         return JSONResponse(said.payload, said.status)
@@ -57,6 +58,7 @@ async def _asked(request: Request) -> Asked:
         {name.lower(): value for name, value in request.headers.items()},
         (await request.body()).decode(),
         time.time_ns() // 1_000_000,
+        request.client.host if request.client else "",
     )
 
 

@@ -1,7 +1,10 @@
 """Binance as it talks: HMAC over the query, errors as negative codes."""
 
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qs
+
 from bridge.paper.binance_markets import exchange_info
-from bridge.paper.ledger import Account, Ledger
+from bridge.paper.ledger import Account, Ledger, Right
 from bridge.paper.wire import Asked, Said, number, same, sha256_hex
 
 NAME = "binance"
@@ -13,10 +16,14 @@ CLOCK = Said(
 BUSY = {"code": -1003, "msg": "Too much request weight used; current limit is 6000 per 1 MINUTE."}
 
 
+WINDOW = Said({"code": -1131, "msg": "recvWindow must be less than 60000"}, 400)
+KEY = "x-mbx-apikey"
+
+
 def classed(path: str) -> str:
     if path.endswith("/exchangeInfo"):
         return "markets"
-    return "account" if path in _PRIVATE else "other"
+    return _CLASSES.get(path, "other")
 
 
 def answer(asked: Asked, ledger: Ledger) -> Said:
@@ -29,39 +36,90 @@ def answer(asked: Asked, ledger: Ledger) -> Said:
             return Said(exchange_info(ledger.markets, asked.now_ms))
         case "/fapi/v1/exchangeInfo" | "/dapi/v1/exchangeInfo":
             return Said({"timezone": "UTC", "serverTime": asked.now_ms, "symbols": []})
-        case path if path in _PRIVATE:
+        case path if path in _CLASSES:
             return _private(asked, ledger)
         case _:
             return Said({"code": -1, "msg": "no such endpoint on paper"}, 404)
 
 
 def _private(asked: Asked, ledger: Ledger) -> Said:
-    key = asked.headers.get("x-mbx-apikey", "")
+    key = asked.headers.get(KEY, "")
     if not key.isascii() or not key:
         return Said({"code": -2014, "msg": "API-key format invalid."}, 401)
     account = ledger.find(NAME, key)
-    if account is None:
+    if account is None or account.is_over(asked.now_ms) or not account.lets_in(asked.address):
         return IP
-    query, _, signature = asked.query.partition("&signature=")
-    if not same(sha256_hex(account.api_secret, query), signature):
-        return Said({"code": -1022, "msg": "Signature for this request is not valid."}, 400)
-    window = number(asked.param("recvWindow")) or 5000
-    if not -window <= number(asked.param("timestamp")) - asked.now_ms <= 1000:
-        return CLOCK
-    return _PRIVATE[asked.path](asked, account)
+    return _untimely(asked) or _unsigned(asked, account) or _known(asked, account)
+
+
+def _untimely(asked: Asked) -> Said | None:
+    """Look at the clock; parameters may stand in the query or the body."""
+    sent = parse_qs(asked.query) | parse_qs(asked.body)
+    window = number(sent.get("recvWindow", ["5000"])[0])
+    if window > 60_000:
+        return WINDOW
+    ahead = number(sent.get("timestamp", [""])[0]) - asked.now_ms
+    return None if -window <= ahead <= 1000 else CLOCK
+
+
+def _unsigned(asked: Asked, account: Account) -> Said | None:
+    signed, _, signature = (asked.query + asked.body).partition("&signature=")
+    if same(sha256_hex(account.api_secret, signed), signature):
+        return None
+    return Said({"code": -1022, "msg": "Signature for this request is not valid."}, 400)
+
+
+def _known(asked: Asked, account: Account) -> Said:
+    found = _PRIVATE.get((asked.method, asked.path))
+    if found is None:
+        return Said({"code": -1, "msg": "no such method on paper"}, 404)
+    right, tell = found
+    return IP if right not in account.rights else tell(asked, account)
 
 
 def _account(asked: Asked, account: Account) -> Said:
-    balances = [{"asset": a, "free": v, "locked": "0"} for a, v in account.balances.items()]
+    balances = [
+        {"asset": asset, "free": account.free(asset), "locked": account.locked(asset)}
+        for asset in account.balances
+    ]
     return Said(
         {
             "makerCommission": 10,
             "takerCommission": 10,
             "canTrade": True,
+            "canWithdraw": True,
+            "canDeposit": True,
             "accountType": "SPOT",
             "updateTime": asked.now_ms,
             "balances": [*balances, {"asset": "BNB", "free": "0.00000000", "locked": "0"}],
             "permissions": ["SPOT"],
+        }
+    )
+
+
+def _funding(_asked: Asked, account: Account) -> Said:
+    nothing = dict.fromkeys(("locked", "freeze", "withdrawing"), "0")
+    return Said([{"asset": a, "free": v, **nothing} for a, v in account.funding.items()])
+
+
+def _rights(asked: Asked, account: Account) -> Said:
+    may, until = account.rights, account.expires_ms
+    return Said(
+        {
+            "ipRestrict": bool(account.addresses),
+            "createTime": asked.now_ms - 86_400_000,
+            "enableReading": "read" in may,
+            "enableWithdrawals": "withdraw" in may,
+            "enableInternalTransfer": False,
+            "enableMargin": False,
+            "enableFutures": False,
+            "permitsUniversalTransfer": False,
+            "enableVanillaOptions": False,
+            "enableFixApiTrade": False,
+            "enableFixReadOnly": False,
+            "enableSpotAndMarginTrading": "trade" in may,
+            "enablePortfolioMarginTrading": False,
+            **({"tradingAuthorityExpirationTime": until} if until else {}),
         }
     )
 
@@ -74,9 +132,19 @@ def _nothing(_asked: Asked, _account: Account) -> Said:
     return Said([])
 
 
-_PRIVATE = {
-    "/api/v3/account": _account,
-    "/sapi/v1/capital/config/getall": _coins,
-    "/sapi/v1/margin/allPairs": _nothing,
-    "/sapi/v1/margin/isolated/allPairs": _nothing,
+_CLASSES = {
+    "/api/v3/account": "account",
+    "/sapi/v1/account/apiRestrictions": "rights",
+    "/sapi/v1/asset/get-funding-asset": "account",
+    "/sapi/v1/capital/config/getall": "account",
+    "/sapi/v1/margin/allPairs": "account",
+    "/sapi/v1/margin/isolated/allPairs": "account",
+}
+_PRIVATE: Mapping[tuple[str, str], tuple[Right, Callable[[Asked, Account], Said]]] = {
+    ("GET", "/api/v3/account"): ("read", _account),
+    ("GET", "/sapi/v1/account/apiRestrictions"): ("read", _rights),
+    ("POST", "/sapi/v1/asset/get-funding-asset"): ("read", _funding),
+    ("GET", "/sapi/v1/capital/config/getall"): ("read", _coins),
+    ("GET", "/sapi/v1/margin/allPairs"): ("read", _nothing),
+    ("GET", "/sapi/v1/margin/isolated/allPairs"): ("read", _nothing),
 }

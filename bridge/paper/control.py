@@ -1,23 +1,29 @@
 """The remote control of the pretend exchanges, under `/_paper/`.
 
-GET    /_paper/health        200 once it serves
-POST   /_paper/credentials   {exchange, api_key, api_secret, password?, balances?}: open or
-replace an account; balances are decimal strings by asset
-DELETE /_paper/credentials   {exchange, api_key}: revoke
-POST   /_paper/markets       {count}: how many pairs every exchange trades; GET tells
-POST   /_paper/faults        {exchange, kind, only?, times?, ...}: misbehave, see `faults`
-DELETE /_paper/faults        ?exchange=: behave again
-GET    /_paper/stats         how many requests came, by exchange and class
-DELETE /_paper/stats         count from nothing again
+    GET    /_paper/health        200 once it serves
+    POST   /_paper/credentials   open or replace an account, see `NewAccount`
+    PATCH  /_paper/credentials   {exchange, api_key, ...}: change what is given, of the same fields
+    DELETE /_paper/credentials   {exchange, api_key}: revoke
+    GET    /_paper/credentials   ?exchange=: all accounts, without secrets
+    POST   /_paper/markets       {count}: how many pairs every exchange trades; GET tells
+    POST   /_paper/faults        {exchange, kind, only?, times?, ...}: misbehave, see `faults`
+    DELETE /_paper/faults        ?exchange=: behave again
+    GET    /_paper/stats         requests, by exchange and class; with ?exchange=&api_key= those
+                                 that one account has signed
+    DELETE /_paper/stats         count from nothing again
+    GET    /_paper/requests      ?exchange=: the last thousand: method, path, class, status
+
+Classes are account, rights, markets, currencies, other.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from bridge.paper import faults
-from bridge.paper.ledger import Account
+from bridge.paper.ledger import Account, Right
 from bridge.paper.state import Paper
 
 router = APIRouter(prefix="/_paper")
@@ -31,19 +37,28 @@ async def _paper(request: Request) -> Paper:
 State = Annotated[Paper, Depends(_paper)]
 
 
-class NewAccount(BaseModel):
-    """`balances` are decimal strings by asset."""
-
+class OldAccount(BaseModel):
     exchange: Exchange
     api_key: Annotated[str, Field(min_length=1)]
+
+
+class NewAccount(OldAccount):
+    """See `ledger.Account`; `expires_at` is a time with zone, null for never."""
+
     api_secret: Annotated[str, Field(min_length=1)]
     password: str = ""
     balances: dict[str, str] = {}
+    funding: dict[str, str] = {}
+    rights: frozenset[Right] = frozenset({"read", "trade"})
+    addresses: tuple[str, ...] = ()
+    expires_at: AwareDatetime | None = None
+    classic: bool = False
 
 
-class OldAccount(BaseModel):
-    exchange: Exchange
-    api_key: str
+class Change(NewAccount):
+    """Fields that are not there stay as they are."""
+
+    api_secret: str = ""
 
 
 class Markets(BaseModel):
@@ -69,9 +84,21 @@ async def health() -> dict[str, str]:
 
 @router.post("/credentials")
 async def put_account(body: NewAccount, paper: State) -> dict[str, bool]:
-    account = Account(body.api_key, body.api_secret, body.password, dict(body.balances))
+    account = Account(body.api_key, body.api_secret)
+    _change(account, body, set(NewAccount.model_fields))
     paper.ledger.put(body.exchange, account)
     return {"success": True}
+
+
+@router.patch("/credentials")
+async def change_account(body: Change, paper: State) -> dict[str, bool]:
+    _change(_account(paper, body.exchange, body.api_key), body, body.model_fields_set)
+    return {"success": True}
+
+
+@router.get("/credentials")
+async def accounts(paper: State, exchange: Exchange | None = None) -> dict[str, Any]:
+    return {"accounts": [_shown(*each) for each in paper.ledger.accounts(exchange)]}
 
 
 @router.delete("/credentials")
@@ -105,16 +132,56 @@ async def clear_faults(paper: State, exchange: Exchange | None = None) -> dict[s
 
 
 @router.get("/stats")
-async def stats(paper: State) -> dict[str, Any]:
+async def stats(
+    paper: State, exchange: Exchange | None = None, api_key: str | None = None
+) -> dict[str, Any]:
+    if exchange and api_key:
+        return {"requests": dict(_account(paper, exchange, api_key).heard)}
     return {"requests": {name: dict(counts) for name, counts in paper.heard.items()}}
+
+
+@router.get("/requests")
+async def requests(paper: State, exchange: Exchange | None = None) -> dict[str, Any]:
+    found = [asked for asked in paper.log if exchange in (None, asked.exchange)]
+    return {"requests": [asked._asdict() for asked in found]}
 
 
 @router.delete("/stats")
 async def forget_stats(paper: State) -> dict[str, bool]:
-    paper.heard.clear()
+    paper.forget()
     return {"success": True}
 
 
 @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 async def nothing(path: str) -> None:
     raise HTTPException(404, f"no control called {path}")
+
+
+def _account(paper: Paper, exchange: Exchange, api_key: str) -> Account:
+    found = paper.ledger.find(exchange, api_key)
+    if found is None:
+        raise HTTPException(404, "no such account on paper")
+    return found
+
+
+def _change(account: Account, body: NewAccount, given: set[str]) -> None:
+    given = given - {"exchange", "api_key"}
+    for name in given - {"expires_at"}:
+        setattr(account, name, getattr(body, name))
+    if "expires_at" in given:
+        account.expires_ms = int(body.expires_at.timestamp() * 1000) if body.expires_at else 0
+
+
+def _shown(exchange: str, account: Account) -> dict[str, Any]:
+    expires = account.expires_ms / 1000
+    return {
+        "exchange": exchange,
+        "api_key": account.api_key,
+        "balances": account.balances,
+        "funding": account.funding,
+        "rights": sorted(account.rights),
+        "addresses": account.addresses,
+        "expires_at": datetime.fromtimestamp(expires, UTC).isoformat() if expires else None,
+        "classic": account.classic,
+        "requests": dict(account.heard),
+    }

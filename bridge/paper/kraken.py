@@ -4,14 +4,15 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs
 
 from bridge.paper.kraken_markets import OLD_NAMES, asset, pair
-from bridge.paper.ledger import Account, Ledger
+from bridge.paper.ledger import Account, Ledger, Right, names
 from bridge.paper.wire import Asked, Said, number, same
 
 NAME = "kraken"
+KEY = "api-key"
 HOSTS = ("kraken.com",)
 _WINDOW_MS = 60_000
 
@@ -26,8 +27,12 @@ BUSY = {"error": ["EAPI:Rate limit exceeded"]}
 
 
 def classed(path: str) -> str:
-    known = {"/0/public/Assets": "currencies", "/0/public/AssetPairs": "markets"}
-    return known.get(path, "account" if path.startswith("/0/private/") else "other")
+    known = {
+        "/0/private/GetApiKeyInfo": "rights",
+        "/0/public/Assets": "currencies",
+        "/0/public/AssetPairs": "markets",
+    }
+    return known.get(path) or ("account" if path.startswith("/0/private/") else "other")
 
 
 def answer(asked: Asked, ledger: Ledger) -> Said:
@@ -38,7 +43,7 @@ def answer(asked: Asked, ledger: Ledger) -> Said:
             return _yes(dict(asset(name) for name in ledger.assets()))
         case "/0/public/AssetPairs":
             return _yes(dict(pair(base, quote) for base, quote in ledger.markets))
-        case "/0/private/BalanceEx" | "/0/private/Balance":
+        case path if path in _PRIVATE:
             return _private(asked, ledger)
         case _:
             return _no("EGeneral:Unknown method")
@@ -49,16 +54,27 @@ def _yes(result: dict[str, Any]) -> Said:
 
 
 def _private(asked: Asked, ledger: Ledger) -> Said:
-    account = ledger.find(NAME, asked.headers.get("api-key", ""))
-    if account is None:
+    account = ledger.find(NAME, asked.headers.get(KEY, ""))
+    if account is None or account.is_over(asked.now_ms):
         return _no("EAPI:Invalid key")
-    nonce = parse_qs(asked.body).get("nonce", [""])[0]
+    if not account.lets_in(asked.address):
+        return IP
+    return _wrong(asked, account) or _told(asked, account)
+
+
+def _wrong(asked: Asked, account: Account) -> Said | None:
+    nonce = asked.posted().get("nonce", "")
     if not same(_signed(account, asked, nonce), asked.headers.get("api-sign", "")):
         return _no("EAPI:Invalid signature")
     if number(nonce) <= account.last_nonce:
         return CLOCK
     account.last_nonce = number(nonce)
-    return _yes(_balances(asked, account))
+    return None
+
+
+def _told(asked: Asked, account: Account) -> Said:
+    right, tell = _PRIVATE[asked.path]
+    return IP if right not in (None, *account.rights) else _yes(tell(asked, account))
 
 
 def _signed(account: Account, asked: Asked, nonce: str) -> str:
@@ -70,8 +86,45 @@ def _signed(account: Account, asked: Asked, nonce: str) -> str:
     return base64.b64encode(hmac.digest(secret, asked.path.encode() + inner, "sha512")).decode()
 
 
-def _balances(asked: Asked, account: Account) -> dict[str, Any]:
-    amounts = {OLD_NAMES.get(asset, asset): v for asset, v in account.balances.items()}
-    if asked.path == "/0/private/Balance":
-        return amounts
-    return {asset: {"balance": v, "hold_trade": "0"} for asset, v in amounts.items()}
+def _balances(_asked: Asked, account: Account) -> dict[str, Any]:
+    return {OLD_NAMES.get(asset, asset): amount for asset, amount in account.balances.items()}
+
+
+def _balances_with_holds(_asked: Asked, account: Account) -> dict[str, Any]:
+    return {
+        OLD_NAMES.get(asset, asset): {"balance": amount, "hold_trade": account.locked(asset)}
+        for asset, amount in account.balances.items()
+    }
+
+
+_WORDS: Mapping[Right, tuple[str, ...]] = {
+    "read": ("query-funds", "query-open-trades", "query-closed-trades"),
+    "trade": ("modify-trades", "close-trades"),
+    "withdraw": ("withdraw-funds",),
+}
+
+
+def _key_info(_asked: Asked, account: Account) -> dict[str, Any]:
+    return {
+        "apiKeyName": "paper",
+        "apiKey": account.api_key,
+        "nonce": str(account.last_nonce),
+        "nonceWindow": 0,
+        "permissions": names(account.rights, _WORDS),
+        "iban": "AA88 N84G WOAK NMOI",
+        "validUntil": str(account.expires_ms // 1000),
+        "queryFrom": "0",
+        "queryTo": "0",
+        "createdTime": "1772542900",
+        "modifiedTime": "1772543095",
+        "ipAllowlist": list(account.addresses),
+        "lastUsed": None,
+    }
+
+
+# Kraken's own table wants no right at all for the key's information.
+_PRIVATE: Mapping[str, tuple[Right | None, Callable[[Asked, Account], dict[str, Any]]]] = {
+    "/0/private/Balance": ("read", _balances),
+    "/0/private/BalanceEx": ("read", _balances_with_holds),
+    "/0/private/GetApiKeyInfo": (None, _key_info),
+}

@@ -1,13 +1,14 @@
 """KuCoin as it talks: the passphrase is signed too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bridge.paper.kucoin_markets import currency, symbol
-from bridge.paper.ledger import Account, Ledger
+from bridge.paper.ledger import Account, Ledger, Right, names
 from bridge.paper.wire import Asked, Said, number, same, sha256_base64
 
 NAME = "kucoin"
+KEY = "kc-api-key"
 HOSTS = ("kucoin.com",)
 _WINDOW_MS = 5_000
 
@@ -25,7 +26,7 @@ def classed(path: str) -> str:
     if path.endswith("/currencies"):
         return "currencies"
     if path in _PRIVATE:
-        return "account"
+        return "rights" if path == "/api/v1/user/api-key" else "account"
     return "markets" if path.endswith(("/symbols", "/allTickers", "/active")) else "other"
 
 
@@ -46,9 +47,18 @@ def _private(asked: Asked, ledger: Ledger) -> Said:
     if not all(headers.get(f"kc-api-{name}") for name in ("key", "sign", "timestamp")):
         return _no("400001", "Please check the header of your request for KC-API-KEY")
     account = ledger.find(NAME, headers["kc-api-key"])
-    if account is None:
+    if account is None or account.is_over(asked.now_ms):
         return _no("400003", "KC-API-KEY not exists")
-    return _wrong(asked, account) or _PRIVATE[asked.path](asked, account)
+    if not account.lets_in(asked.address):
+        return IP
+    return _wrong(asked, account) or _told(asked, account)
+
+
+def _told(asked: Asked, account: Account) -> Said:
+    right, tell = _PRIVATE[asked.path]
+    if right not in account.rights:
+        return _no("400007", "Require more permission", 200)
+    return _yes(tell(asked, account))
 
 
 def _wrong(asked: Asked, account: Account) -> Said | None:
@@ -56,56 +66,88 @@ def _wrong(asked: Asked, account: Account) -> Said | None:
     stamp = headers["kc-api-timestamp"]
     if abs(number(stamp) - asked.now_ms) > _WINDOW_MS:
         return CLOCK
-    passphrase = sha256_base64(account.api_secret, account.password)
     signed = sha256_base64(account.api_secret, stamp + asked.method + asked.target + asked.body)
     if not same(signed, headers["kc-api-sign"]):
         return _no("400005", "Invalid KC-API-SIGN")
-    if not same(passphrase, headers.get("kc-api-passphrase", "")):
+    if not same(_passphrase(asked, account), headers.get("kc-api-passphrase", "")):
         return _no("400004", "Invalid KC-API-PASSPHRASE")
     return None
 
 
-def _accounts(asked: Asked, account: Account) -> Said:
-    # Accounts are of the high-frequency kind: whoever asks for the old kind finds it empty.
-    if asked.param("type") != "trade_hf":
-        return _yes([])
-    return _yes(
-        [
-            {
-                "id": f"{position:024x}",
-                "currency": asset,
-                "type": "trade_hf",
-                "balance": amount,
-                "available": amount,
-                "holds": "0",
-            }
-            for position, (asset, amount) in enumerate(account.balances.items())
-        ]
-    )
+def _passphrase(asked: Asked, account: Account) -> str:
+    """Return what belongs into the header: from version 2 on, keys want it signed."""
+    if asked.headers.get("kc-api-key-version", "1") == "1":
+        return ""  # all keys on paper are newer
+    return sha256_base64(account.api_secret, account.password)
 
 
-def _mode(_asked: Asked, _account: Account) -> Said:
-    return _yes({"selfAccountMode": "CLASSIC"})
+def _accounts(asked: Asked, account: Account) -> list[Any]:
+    """List one kind of account; who asks for the kind that this one is not finds it empty."""
+    kind = asked.param("type")
+    if kind == "main":
+        return [_row(n, kind, a, v, v, "0") for n, (a, v) in enumerate(account.funding.items())]
+    if kind != ("trade" if account.classic else "trade_hf"):
+        return []
+    return [
+        _row(position, kind, asset, amount, account.free(asset), account.locked(asset))
+        for position, (asset, amount) in enumerate(account.balances.items())
+    ]
 
 
-def _opened(_asked: Asked, _account: Account) -> Said:
-    return _yes(data=True)
+def _row(position: int, kind: str, asset: str, total: str, free: str, held: str) -> dict[str, str]:
+    return {
+        "id": f"{position:024x}",
+        "currency": asset,
+        "type": kind,
+        "balance": total,
+        "available": free,
+        "holds": held,
+    }
 
 
-def _no_margin(_asked: Asked, _account: Account) -> Said:
-    return _yes({"timestamp": 0, "items": []})
+_WORDS: Mapping[Right, tuple[str, ...]] = {
+    "read": ("General",),
+    "trade": ("Spot",),
+    "withdraw": ("Transfer",),
+}
 
 
-def _no_isolated(_asked: Asked, _account: Account) -> Said:
-    return _yes([])
+def _api_key(asked: Asked, account: Account) -> dict[str, Any]:
+    told = {
+        "remark": "paper",
+        "apiKey": account.api_key,
+        "apiVersion": 3,
+        "permission": ",".join(names(account.rights, _WORDS)),
+        "createdAt": asked.now_ms - 86_400_000,
+        "uid": 165111215,
+        "isMaster": True,
+    }
+    return told | ({"ipWhitelist": ",".join(account.addresses)} if account.addresses else {})
 
 
-_PRIVATE = {
-    "/api/v3/margin/symbols": _no_margin,
-    "/api/v1/isolated/symbols": _no_isolated,
-    "/api/v1/accounts": _accounts,
-    "/api/ua/v1/account/mode": _mode,
-    "/api/v1/hf/accounts/opened": _opened,
+def _mode(_asked: Asked, _account: Account) -> dict[str, str]:
+    return {"selfAccountMode": "CLASSIC"}
+
+
+def _opened(_asked: Asked, account: Account) -> bool:
+    return not account.classic
+
+
+def _no_margin(_asked: Asked, _account: Account) -> dict[str, Any]:
+    return {"timestamp": 0, "items": []}
+
+
+def _no_isolated(_asked: Asked, _account: Account) -> list[Any]:
+    return []
+
+
+_PRIVATE: Mapping[str, tuple[Right, Callable[[Asked, Account], Any]]] = {
+    "/api/v3/margin/symbols": ("read", _no_margin),
+    "/api/v1/isolated/symbols": ("read", _no_isolated),
+    "/api/v1/accounts": ("read", _accounts),
+    "/api/ua/v1/account/mode": ("read", _mode),
+    "/api/v1/hf/accounts/opened": ("read", _opened),
+    "/api/v1/user/api-key": ("read", _api_key),
 }
 
 

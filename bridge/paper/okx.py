@@ -1,13 +1,15 @@
 """OKX as it talks: HMAC in base64 over time, method and path, with a passphrase beside it."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from bridge.paper.ledger import Account, Ledger
+from bridge.paper.ledger import Account, Ledger, Right, names
 from bridge.paper.okx_markets import instruments
 from bridge.paper.wire import Asked, Said, same, sha256_base64
 
 NAME = "okx"
+KEY = "ok-access-key"
 HOSTS = ("okx.com",)
 _WINDOW_MS = 30_000
 
@@ -24,7 +26,7 @@ BUSY = {"msg": "Too Many Requests", "code": "50011"}
 def classed(path: str) -> str:
     if path.endswith("/public/instruments"):
         return "markets"
-    return "account" if path.startswith(_PRIVATE) else "other"
+    return _CLASSES.get(path, "other")
 
 
 def answer(asked: Asked, ledger: Ledger) -> Said:
@@ -33,13 +35,10 @@ def answer(asked: Asked, ledger: Ledger) -> Said:
             return _yes([{"ts": str(asked.now_ms)}])
         case "/api/v5/public/instruments":
             return _yes(instruments(asked.param("instType"), ledger.markets))
-        case path if path.startswith(_PRIVATE):
+        case path if path in _CLASSES:
             return _private(asked, ledger)
         case _:
             return _no("404", "no such endpoint on paper", 404)
-
-
-_PRIVATE = ("/api/v5/account/", "/api/v5/asset/")
 
 
 def _yes(data: list[Any]) -> Said:
@@ -47,14 +46,20 @@ def _yes(data: list[Any]) -> Said:
 
 
 def _private(asked: Asked, ledger: Ledger) -> Said:
-    key = asked.headers.get("ok-access-key", "")
+    key = asked.headers.get(KEY, "")
     if not key:
         return _no("50103", 'Request header "OK-ACCESS-KEY" cannot be empty.')
     account = ledger.find(NAME, key)
-    return _no("50111", "Invalid OK-ACCESS-KEY.") if account is None else _known(asked, account)
+    if account is None:
+        return _no("50111", "Invalid OK-ACCESS-KEY.")
+    if account.is_over(asked.now_ms):
+        return _no("50119", "API key doesn't exist.")
+    if not account.lets_in(asked.address):
+        return IP
+    return _wrong(asked, account) or _told(asked, account)
 
 
-def _known(asked: Asked, account: Account) -> Said:
+def _wrong(asked: Asked, account: Account) -> Said | None:
     stamp = asked.headers.get("ok-access-timestamp", "")
     then = _millis(stamp)
     if then is None:
@@ -66,7 +71,7 @@ def _known(asked: Asked, account: Account) -> Said:
         return _no("50113", "Invalid Sign")
     if not same(account.password, asked.headers.get("ok-access-passphrase", "")):
         return _no("50105", "OK-ACCESS-PASSPHRASE incorrect")
-    return _yes(_told(asked, account))
+    return None
 
 
 def _millis(stamp: str) -> float | None:
@@ -76,19 +81,81 @@ def _millis(stamp: str) -> float | None:
         return None
 
 
-def _told(asked: Asked, account: Account) -> list[Any]:
-    if asked.path != "/api/v5/account/balance":
-        return [{"ccy": asset, "name": asset} for asset in account.balances]
-    details = [_detail(asset, amount) for asset, amount in account.balances.items()]
+def _told(asked: Asked, account: Account) -> Said:
+    found = _PRIVATE.get((asked.method, asked.path))
+    if found is None:
+        return _no("404", "no such method on paper", 404)
+    right, tell = found
+    if right not in account.rights:
+        return _no("50120", "This API key doesn't have permission to use this function.")
+    return _yes(tell(asked, account))
+
+
+def _balance(asked: Asked, account: Account) -> list[Any]:
+    details = [_detail(account, asset) for asset in account.balances]
     return [{"uTime": str(asked.now_ms), "totalEq": "0", "details": details}]
 
 
-def _detail(asset: str, amount: str) -> dict[str, str]:
+def _detail(account: Account, asset: str) -> dict[str, str]:
+    amount, free = account.balances[asset], account.free(asset)
     return {
         "ccy": asset,
         "eq": amount,
         "cashBal": amount,
-        "availBal": amount,
-        "availEq": amount,
-        "frozenBal": "0",
+        "availBal": free,
+        "availEq": free,
+        "frozenBal": account.locked(asset),
     }
+
+
+def _funding(_asked: Asked, account: Account) -> list[Any]:
+    return [
+        {"ccy": asset, "bal": amount, "availBal": amount, "frozenBal": "0"}
+        for asset, amount in account.funding.items()
+    ]
+
+
+_WORDS: Mapping[Right, tuple[str, ...]] = {
+    "read": ("read_only",),
+    "trade": ("trade",),
+    "withdraw": ("withdraw",),
+}
+
+
+def _config(_asked: Asked, account: Account) -> list[Any]:
+    return [
+        {
+            "uid": "44705892343619584",
+            "mainUid": "44705892343619584",
+            "acctLv": "2",
+            "autoLoan": False,
+            "ctIsoMode": "automatic",
+            "greeksType": "PA",
+            "ip": ",".join(account.addresses),
+            "kycLv": "3",
+            "label": "paper",
+            "level": "Lv1",
+            "perm": ",".join(names(account.rights, _WORDS)),
+            "posMode": "net_mode",
+            "roleType": "0",
+            "type": "0",
+        }
+    ]
+
+
+def _currencies(_asked: Asked, account: Account) -> list[Any]:
+    return [{"ccy": asset, "name": asset} for asset in account.balances]
+
+
+_CLASSES = {
+    "/api/v5/account/balance": "account",
+    "/api/v5/account/config": "rights",
+    "/api/v5/asset/balances": "account",
+    "/api/v5/asset/currencies": "account",
+}
+_PRIVATE: Mapping[tuple[str, str], tuple[Right, Callable[[Asked, Account], list[Any]]]] = {
+    ("GET", "/api/v5/account/balance"): ("read", _balance),
+    ("GET", "/api/v5/account/config"): ("read", _config),
+    ("GET", "/api/v5/asset/balances"): ("read", _funding),
+    ("GET", "/api/v5/asset/currencies"): ("read", _currencies),
+}

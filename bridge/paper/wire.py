@@ -11,7 +11,10 @@ from urllib.parse import parse_qs
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it came over the wire; header names in lower case, *now_ms* since 1970."""
+    """A request as it came over the wire: header names in lower case, *now_ms* since 1970.
+
+    *address* is where it came from.
+    """
 
     method: str
     path: str
@@ -19,6 +22,7 @@ class Asked:
     headers: Mapping[str, str]
     body: str
     now_ms: int
+    address: str = "127.0.0.1"
 
     @property
     def target(self) -> str:
@@ -27,6 +31,10 @@ class Asked:
 
     def param(self, name: str) -> str:
         return parse_qs(self.query).get(name, [""])[0]
+
+    def posted(self) -> dict[str, str]:
+        """Read the fields of a form."""
+        return {name: values[0] for name, values in parse_qs(self.body).items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 import gzip
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from bridge.connectors import Registry
+from bridge.connectors import Connector, Registry
 from bridge.credentials import Offered
 from bridge.errors import Trouble
 from bridge.paper.app import Paper
@@ -12,6 +13,23 @@ from bridge.service import Service
 
 pytestmark = pytest.mark.anyio
 Call = Callable[..., Awaitable[httpx.Response]]
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+REFUSED = Trouble("refused", "no")
+
+
+class Clock:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 async def test_an_add_creates_the_account_and_calls_no_exchange_with_credentials(
@@ -181,6 +199,7 @@ async def test_the_listing_is_sorted_and_holds_what_the_contract_says(
         "added_at": "",
         "verified_at": None,
         "state": "added",
+        "last_error": None,
     }
     assert listed["boot_id"]
 
@@ -291,11 +310,11 @@ def test_a_registry_moves_its_version_with_every_change_and_only_then() -> None:
     seen.append(registry.version)
     held = registry.put("a", "binance", Offered(), None, "f")
     seen.append(registry.version)
-    registry.failed(held, "refused")
+    registry.failed(held, REFUSED)
     seen.append(registry.version)
-    registry.failed(held, "refused")
+    registry.failed(held, REFUSED)
     assert registry.version == seen[-1]
-    registry.proved(held)
+    registry.answered(held, NOW)
     seen.append(registry.version)
     with pytest.raises(Trouble):
         registry.remove("a", "binance", "other")
@@ -303,3 +322,46 @@ def test_a_registry_moves_its_version_with_every_change_and_only_then() -> None:
     registry.remove("a", "binance")
     seen.append(registry.version)
     assert seen == sorted(set(seen))
+
+
+@pytest.mark.parametrize(
+    "repeat",
+    [
+        lambda registry, held: registry.answered(held, registry.now()),
+        lambda registry, held: registry.failed(held, REFUSED),
+    ],
+)
+def test_mere_repeats_move_the_version_once_a_minute_and_not_for_ever(
+    clock: Clock, repeat: Callable[[Registry, Connector], None]
+) -> None:
+    registry = Registry(clock)
+    held = registry.put("a", "binance", Offered(), None, "f")
+    repeat(registry, held)
+    before = registry.version
+    clock.now += timedelta(seconds=59)
+    repeat(registry, held)
+    assert registry.version == before
+    clock.now += timedelta(seconds=1)
+    assert registry.version == before + 1
+    clock.now += timedelta(hours=1)
+    assert registry.version == before + 1
+
+
+def test_what_really_changes_is_not_held_back_by_repeats(clock: Clock) -> None:
+    registry = Registry(clock)
+    held = registry.put("a", "binance", Offered(), None, "f")
+    registry.answered(held, NOW)
+    registry.answered(held, NOW)
+    before = registry.version
+    registry.failed(held, REFUSED)
+    assert registry.version == before + 1
+
+
+def test_a_failure_stays_known_after_the_next_success(clock: Clock) -> None:
+    registry = Registry(clock)
+    held = registry.put("a", "binance", Offered(), None, "f")
+    registry.failed(held, REFUSED)
+    clock.now += timedelta(hours=1)
+    registry.answered(held, clock.now)
+    assert held.state == "verified"
+    assert held.last_error == ("refused", NOW, "no")

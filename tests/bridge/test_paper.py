@@ -115,6 +115,7 @@ def ask_kucoin(
     headers = {
         "kc-api-key": key,
         "kc-api-timestamp": str(at),
+        "kc-api-key-version": "2",
         "kc-api-passphrase": sha256_base64(SECRET, phrase),
         "kc-api-sign": sha256_base64(secret, f"{at}GET{path}?type=trade_hf"),
     }

@@ -1,7 +1,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import ccxt
 import httpx
 import pytest
 
@@ -12,7 +14,15 @@ from bridge.service import Service
 pytestmark = pytest.mark.anyio
 Call = Callable[..., Awaitable[httpx.Response]]
 EXCHANGES = ["binance", "bybit", "kraken", "kucoin", "okx"]
+SECRET = "c2VjcmV0LWNhbmFyeS1zZWNyZXQtY2FuYXJ5"
 OTHER = "b3RoZXItc2VjcmV0LW90aGVyLXNlY3JldA=="
+TRADER = {
+    "read": True,
+    "trade": True,
+    "withdraw": False,
+    "ip_restricted": False,
+    "expires_at": None,
+}
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
@@ -23,8 +33,10 @@ async def test_right_credentials_are_verified(
     answer = await verify(exchange)
     assert answer.status_code == 200
     (listed,) = (await bridge.get("/connectors")).json()["connectors"]
-    assert answer.json() == {"success": True, "verified_at": listed["verified_at"]}
+    assert answer.json()["success"] is True
+    assert answer.json()["verified_at"] == listed["verified_at"]
     assert listed["state"] == "verified"
+    assert listed["last_error"] is None
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
@@ -42,6 +54,11 @@ async def test_wrong_credentials_are_refused(
     assert answer.json()["detail"].startswith(f"{exchange} refused these credentials: ")
     (listed,) = (await bridge.get("/connectors")).json()["connectors"]
     assert (listed["state"], listed["verified_at"]) == ("refused", None)
+    assert listed["last_error"] | {"at": ""} == {
+        "code": "refused",
+        "at": "",
+        "detail": answer.json()["detail"],
+    }
 
 
 @pytest.mark.parametrize("exchange", ["kucoin", "okx"])
@@ -125,19 +142,133 @@ async def test_credentials_can_be_checked_without_touching_a_connector(
     assert (refused.status_code, refused.json()["code"]) == (422, "refused")
     await enrol("okx", api_secret=OTHER)
     proven = await bridge.post("/credentials/check", json=body)
-    assert proven.json() == {"success": True, "connector": "okx"}
+    assert proven.json() | {"verified_at": "", "warnings": []} == {
+        "success": True,
+        "connector": "okx",
+        "verified_at": "",
+        "rights": TRADER,
+        "rights_note": None,
+        "warnings": [],
+    }
+    assert proven.json()["verified_at"].endswith("Z")
     assert (await bridge.get("/connectors")).json()["connectors"] == []
+
+
+async def test_an_add_that_is_to_be_verified_tells_what_the_key_may_do(
+    bridge: httpx.AsyncClient, ready: Call
+) -> None:
+    answer = (await ready("kraken", query="?verify=true")).json()
+    (listed,) = (await bridge.get("/connectors")).json()["connectors"]
+    assert answer["verified_at"] == listed["verified_at"]
+    assert answer["rights"] == TRADER
+    assert [warned["code"] for warned in answer["warnings"]] == ["any_address"]
+
+
+async def test_what_is_there_already_is_proven_anew_when_that_is_asked_for(
+    bridge: httpx.AsyncClient, ready: Call, add: Call, paper: httpx.AsyncClient
+) -> None:
+    await ready("binance", fingerprint="f1")
+    again = await add("binance", query="?verify=true", fingerprint="f1")
+    assert again.json()["verified_at"]
+    gone = {"exchange": "binance", "api_key": "key-of-binance"}
+    await paper.request("DELETE", "/_paper/credentials", json=gone)
+    refused = await add("binance", query="?verify=true", fingerprint="f1")
+    assert (refused.status_code, refused.json()["code"]) == (422, "refused")
+    (listed,) = (await bridge.get("/connectors")).json()["connectors"]
+    assert (listed["fingerprint"], listed["state"]) == ("f1", "refused")
+
+
+async def test_proofs_that_repeat_themselves_leave_the_listing_unchanged_for_a_minute(
+    bridge: httpx.AsyncClient, service: Service, ready: Call, verify: Call
+) -> None:
+    now = datetime(2026, 11, 28, tzinfo=UTC)
+    service.registry.now = lambda: now
+    await ready("kraken", query="?verify=true")
+    first = await bridge.get("/connectors")
+    unchanged = {"If-None-Match": first.headers["etag"]}
+    for seconds, status in ((59, 304), (1, 200)):
+        now += timedelta(seconds=seconds)
+        await verify("kraken")
+        answer = await bridge.get("/connectors", headers=unchanged)
+        assert answer.status_code == status
+    (listed,) = answer.json()["connectors"]
+    assert listed["verified_at"] == "2026-11-28T00:01:00Z"
+
+
+@pytest.mark.parametrize("kind", ["html", "status", "throttle", "refuse_ip", "truncated"])
+async def test_a_proof_stands_also_when_the_keys_rights_cannot_be_read(
+    bridge: httpx.AsyncClient, ready: Call, verify: Call, fault: Call, kind: str
+) -> None:
+    await ready("binance")
+    await fault("binance", kind, only="rights")
+    answer = await verify("binance")
+    assert answer.status_code == 200
+    assert answer.json()["rights"] is None
+    assert answer.json()["rights_note"].startswith("what this key may do could not be read: ")
+    assert answer.json()["warnings"] == []
+    (listed,) = (await bridge.get("/connectors")).json()["connectors"]
+    assert (listed["state"], listed["last_error"]) == ("verified", None)
+
+
+async def test_why_rights_could_not_be_read_is_said_without_secrets(
+    ready: Call, verify: Call, fault: Call
+) -> None:
+    await ready("binance")
+    echo = f'{{"code":-1,"msg":"{SECRET} key-of-binance signature=abc"}}'
+    await fault("binance", "status", only="rights", status=400, body=echo)
+    answer = await verify("binance")
+    assert "could not be read" in answer.json()["rights_note"]
+    assert not any(mark in answer.text for mark in (SECRET, "key-of-binance", "signature=abc"))
+
+
+async def test_an_exchange_that_tells_no_rights_is_still_proven(
+    service: Service, verify: Call
+) -> None:
+    service.registry.put("acme", "mexc", Offered(), Slow(go=True), "f1")
+    answer = (await verify("mexc")).json()
+    assert answer["verified_at"]
+    assert (answer["rights"], answer["warnings"]) == (None, [])
+    assert answer["rights_note"].startswith("mexc does not tell")
+
+
+async def test_balances_that_anybody_may_read_prove_nothing(
+    bridge: httpx.AsyncClient, service: Service, verify: Call
+) -> None:
+    service.registry.put("acme", "dydx", Offered(), Slow(go=True), "f1")
+    answer = await verify("dydx")
+    assert answer.status_code == 200
+    assert answer.json()["verified_at"] is None
+    assert [warned["code"] for warned in answer.json()["warnings"]] == ["unproven"]
+    await bridge.get("/portfolio?account=acme")
+    (listed,) = (await bridge.get("/connectors")).json()["connectors"]
+    assert (listed["state"], listed["verified_at"]) == ("unproven", None)
+
+
+async def test_an_add_says_when_nothing_could_be_proven(
+    service: Service, add: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = service.shelf.get("dydx")
+    monkeypatch.setattr(type(template), "make", lambda *_: Slow(go=True))
+    monkeypatch.setattr(type(template), "warm", lambda _: None)
+    answer = (await add("dydx", query="?verify=true")).json()
+    assert "added for 'acme'; nothing is proven" in answer["message"]
+    assert service.registry.connector("acme", "dydx").state == "unproven"
 
 
 class Slow:
     """An exchange object that answers when told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, go: bool = False) -> None:
         self.asked, self.go = asyncio.Event(), asyncio.Event()
+        self.error: Exception | None = None
+        if go:
+            self.go.set()
 
     async def fetch_balance(self) -> dict[str, Any]:
         self.asked.set()
         await self.go.wait()
+        if self.error:
+            raise self.error
         return {"total": {}, "free": {}, "used": {}}
 
 
@@ -153,6 +284,37 @@ async def test_a_connector_replaced_while_it_was_verified_is_a_conflict(
     answer = await verifying
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert service.registry.connector("acme", "binance").verified_at is None
+
+
+async def test_a_connector_replaced_while_it_was_refused_is_a_conflict_too(
+    service: Service, verify: Call
+) -> None:
+    slow = Slow()
+    service.registry.put("acme", "binance", Offered(), slow, "f1")
+    verifying = asyncio.create_task(_awaited(verify("binance")))
+    await slow.asked.wait()
+    service.registry.put("acme", "binance", Offered(), Slow(), "f2")
+    slow.error = ccxt.AuthenticationError("binance no")
+    slow.go.set()
+    assert (await verifying).json()["code"] == "conflict"
+    assert service.registry.connector("acme", "binance").state == "added"
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_an_add_does_not_replace_what_came_while_it_was_being_verified(
+    service: Service, add: Call, monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    if there:
+        service.registry.put("acme", "binance", Offered(), Slow(), "f0")
+    slow = Slow()
+    monkeypatch.setattr(type(service.shelf.get("binance")), "make", lambda *_: slow)
+    adding = asyncio.create_task(_awaited(add("binance", query="?verify=true", fingerprint="f1")))
+    await slow.asked.wait()
+    service.registry.put("acme", "binance", Offered(), Slow(), "f2")
+    slow.go.set()
+    answer = await adding
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert service.registry.connector("acme", "binance").fingerprint == "f2"
 
 
 async def _awaited(call: Awaitable[httpx.Response]) -> httpx.Response:
@@ -172,6 +334,15 @@ class TestHanging:
         answer = await verify("binance")
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert "0.2 s" in answer.json()["detail"]
+
+    async def test_a_question_for_rights_that_hangs_is_given_up_and_the_proof_stands(
+        self, ready: Call, verify: Call, fault: Call
+    ) -> None:
+        await ready("kraken")
+        await fault("kraken", "hang", only="rights")
+        answer = await verify("kraken")
+        assert answer.json()["verified_at"]
+        assert "0.2 s" in answer.json()["rights_note"]
 
 
 class TestAway:

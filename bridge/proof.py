@@ -1,0 +1,57 @@
+"""What proving credentials found, and what their owner should be warned of."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from bridge.rights import Reading, Rights
+
+_SOON = timedelta(days=30)
+
+
+class Warned(NamedTuple):
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`at` is None where the exchange answers anybody, so that nothing was proven.
+
+    `rights_note` says why there are no rights.
+    """
+
+    at: datetime | None
+    rights: Rights | None
+    rights_note: str | None
+    warnings: list[Warned]
+
+
+def proven(at: datetime, reading: Reading) -> Proof:
+    return Proof(at, reading.rights, reading.why, warnings(reading.rights, at))
+
+
+def unproven(exchange: str) -> Proof:
+    words = f"{exchange} shows balances to anybody, so these credentials are not proven"
+    return Proof(None, None, words, [Warned("unproven", words)])
+
+
+def warnings(rights: Rights | None, now: datetime) -> list[Warned]:
+    if rights is None:
+        return []
+    found = []
+    if rights.withdraw:
+        text = "this key may withdraw funds: one without that right would do"
+        found.append(Warned("may_withdraw", text))
+    if rights.expires_at is not None and rights.expires_at - now < _SOON:
+        found.append(Warned("expires_soon", _expiry(rights.expires_at, now)))
+    if rights.ip_restricted is False:
+        text = "this key is bound to no address: whoever finds it can use it from anywhere"
+        found.append(Warned("any_address", text))
+    return found
+
+
+def _expiry(then: datetime, now: datetime) -> str:
+    days = (then - now).days
+    when = "which is past" if then <= now else f"in {days} day{'' if days == 1 else 's'}"
+    return f"the rights of this key end on {then:%Y-%m-%d}, {when}"
