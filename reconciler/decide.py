@@ -68,11 +68,19 @@ def _unwanted(record: Record, seen: Sight, now: Instant) -> Step | None:
     return Remove()  # listings may lie: that it is not there is for the bridge to say
 
 
-def _may_land(record: Record, now: Instant) -> bool:
-    """A request that was given up may still be carried out; forgotten, it would be nobody's."""
+def lands_before(record: Record) -> Instant | None:
+    """Return until when a request that was given up may still be carried out; None if none may.
+
+    Forgotten, what it brings would be nobody's.
+    """
     unclear = record.phase is Phase.RETRYING and record.reason is Reason.UNCLEAR
     tried = record.last_attempt_at
-    return unclear and tried is not None and now - tried < LONGEST_REQUEST
+    return tried + LONGEST_REQUEST if unclear and tried else None
+
+
+def _may_land(record: Record, now: Instant) -> bool:
+    until = lands_before(record)
+    return until is not None and now < until
 
 
 def _being_removed(record: Record, seen: Connector) -> bool:

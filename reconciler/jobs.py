@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.desk import Desk, Due
+from reconciler.history import is_news
 from reconciler.model import Attempt, Credentials, Instant, Phase, Reason, Record, SealedKey, Slot
 from reconciler.records import Action, Outcome
 from reconciler.turns import in_turns
@@ -32,6 +33,12 @@ class Ended:
     def moved(self) -> bool:
         """Tell whether more than its due time changed."""
         return self.attempt is not None or self.record.phase is not self.before.phase
+
+    @property
+    def news(self) -> Attempt | None:
+        """The attempt, if the history is to keep it."""
+        told = self.attempt and is_news(self.before, self.record, self.attempt)
+        return self.attempt if told else None
 
 
 class Preparer:

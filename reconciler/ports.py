@@ -126,10 +126,7 @@ class Ledger(Protocol):
         ...
 
     async def redate(self, lease: Lease, now: Instant) -> None:
-        """Make due now what was dated more than CLOCK_SKEW later than *now*.
-
-        A request that is written down as under way may be so for the longest time from now.
-        """
+        """Write what `reconciler.stepping.redated` makes of each record, where that differs."""
         ...
 
     async def waive(self, lease: Lease, now: Instant) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from reconciler.backoff import Draw, spread
+from reconciler.decide import lands_before
 from reconciler.model import (
     SETTLED,
     Instant,
@@ -125,7 +126,8 @@ class Scribe:
             return self._due(record, self._until_recheck(record.reason))
         if record.phase is Phase.INITIALIZING:  # whoever was at it is so no more
             record = self._move(record, Event.WAIT, Reason.UNCLEAR)
-        return self._due(record, self.rules.second_look)
+        until = lands_before(record) or self.now
+        return self._due(record, max(self.rules.second_look, until - self.now))
 
     def attempted(self, record: Record, outcome: Outcome) -> Record:
         """Return the record after an attempt has ended."""

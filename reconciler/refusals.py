@@ -1,5 +1,6 @@
 """Tells a wrong key from a wrong address or clock of ours: many are refused at once. Pure."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
 from reconciler.model import Record, Slot, Verified
@@ -25,19 +26,24 @@ class Refusals:
     window: float = 300.0
     """Seconds that make "at once"."""
     least: int = 3
-    _heard: dict[Slot, Heard] = field(default_factory=dict)
+    _heard: OrderedDict[Slot, Heard] = field(default_factory=OrderedDict)
 
     def hear(self, slot: Slot, heard: Heard) -> None:
         """Take note; a second refusal of what had worked does not make it a key that never did."""
-        before = self._heard.get(slot)
+        before = self._heard.pop(slot, None)
         again = heard.refused and before is not None and before.refused and before.worked
         self._heard[slot] = replace(heard, worked=heard.worked or again)
+        self._unlearn(heard.at)
 
     def en_masse(self, now: float) -> bool:
-        self._heard = {s: h for s, h in self._heard.items() if now - h.at <= self.window}
+        self._unlearn(now)
         refused = [heard for heard in self._heard.values() if heard.refused]
         worked = sum(heard.worked for heard in refused)
         return len(refused) >= self.least and worked >= 2 and 2 * len(refused) > len(self._heard)
+
+    def _unlearn(self, now: float) -> None:
+        while self._heard and now - next(iter(self._heard.values())).at > self.window:
+            self._heard.popitem(last=False)
 
     def forget(self) -> None:
         self._heard.clear()

@@ -17,6 +17,7 @@ from reconciler.fairness import HEAD_START, Turns
 from reconciler.jobs import Ended, Job, Preparer
 from reconciler.model import Instant, Lane, Phase, Record, Slot
 from reconciler.records import Action
+from reconciler.stepping import redated
 from reconciler.turns import in_turns
 from reconciler.verdicts import StoreError
 
@@ -300,7 +301,8 @@ class Worker:
         written = False
         while not written:
             try:
-                ended = [(e.record, e.attempt) for e in batch]
+                now = self._ports.clock.now()
+                ended = [(redated(e.record, now), e.news) for e in batch]
                 await self._ports.ledger.settle(self._desk.lease, ended)
                 written = True
             except StoreError as error:
@@ -329,7 +331,7 @@ def _tell(ended: Ended) -> None:
     if attempt is None:
         return
     done = attempt.verdict == "done"
-    tell = log.info if done else log.warning
+    tell = log.warning if not done else log.info if ended.news else log.debug
     tell(
         _EVENTS[attempt.action][0 if done else 1],
         attempt=attempt.id,

@@ -42,7 +42,6 @@ from reconciler.model import (
     Verified,
 )
 from reconciler.ports import Clients
-from reconciler.rules import CLOCK_SKEW, LONGEST_REQUEST
 from reconciler.sharing import Sharing, Tenure
 from reconciler.slots import (
     Candidate,
@@ -53,6 +52,7 @@ from reconciler.slots import (
     connector_name,
     elect,
 )
+from reconciler.stepping import redated
 from reconciler.verdicts import (
     LeaseLost,
     NotThere,
@@ -538,13 +538,8 @@ class FakeLedger:
         await self._tables.read()
         with self._tables.guarded(lease, "redate"):
             for record in self._on(lease.bridge):
-                if record.due_set_at is None or record.due_set_at <= now + CLOCK_SKEW:
-                    continue
-                under_way = record.phase is Phase.INITIALIZING
-                due = now + LONGEST_REQUEST if under_way else now
-                tried = record.last_attempt_at and min(record.last_attempt_at, now)
-                dated = replace(record, due_at=due, due_set_at=now, last_attempt_at=tried)
-                self._tables.write(dated)
+                if (dated := redated(record, now)) != record:
+                    self._tables.write(dated)
 
     async def waive(self, lease: Lease, now: Instant) -> None:
         await self._tables.read()

@@ -86,7 +86,7 @@ def explain(
     if json:
         document({"key": key, "links": links, "broken": broken})
     else:
-        _print(links, broken)
+        _print(key, links, broken)
     raise typer.Exit(_code(broken))
 
 
@@ -96,7 +96,7 @@ def _code(broken: Link | None) -> Code:
     return {"database": Code.DATABASE, "bridge": Code.BRIDGE}.get(broken.name, Code.NOT_LIVE)
 
 
-def _print(links: list[Link], broken: Link | None) -> None:
+def _print(key: str, links: list[Link], broken: Link | None) -> None:
     states = {True: "ok", False: "BROKEN", None: "unknown"}
     table(("Link", "", "Found"), [(link.name, states[link.ok], link.found) for link in links])
     if broken is None:
@@ -104,6 +104,7 @@ def _print(links: list[Link], broken: Link | None) -> None:
     else:
         say(f"First broken link: {broken.name}: {broken.found}")
         say(f"What to do: {broken.cure}")
+    say(f"What happened before: bridgetender history {key}")
 
 
 # -- asking ----------------------------------------------------------------------------------

@@ -37,10 +37,8 @@ class Told:
     @property
     def left_out(self) -> int:
         """Count the events that are older than the oldest shown."""
-        totals, excerpt = self.totals, self.excerpt
-        proofs = totals.proofs if excerpt.proofs or excerpt.verdict else 0
-        moves = 0 if excerpt.verdict else totals.moves
-        return max(totals.attempts + proofs + moves - len(self.events), 0)
+        moves = 0 if self.excerpt.verdict else self.totals.moves
+        return max(self.totals.attempts + moves - len(self.events), 0)
 
 
 @app.command()
@@ -70,19 +68,15 @@ def history(
         str | None,
         typer.Option(metavar="VERDICT", help=f"Only attempts that ended so: {_NAMED}."),
     ] = None,
-    proofs: Annotated[
-        bool, typer.Option("--proofs", help="Proofs that found all as it was, too.")
-    ] = False,
     json: Json = False,
 ) -> None:
     """Say what was tried, what came of it and why; the newest last, then what it amounts to.
 
-    It is kept for BRIDGETENDER_HISTORY_DAYS, also of keys that are gone. Times are UTC.
+    It is kept for BRIDGETENDER_HISTORY_DAYS, also of keys that are gone. Proofs that found all as
+    it was are not part of it. Times are UTC.
     """
     now = SystemClock().now()
-    wanted = Excerpt(
-        bridge=bridge, since=_since(of, since, now), verdict=_verdict(verdict), proofs=proofs
-    )
+    wanted = Excerpt(bridge=bridge, since=_since(of, since, now), verdict=_verdict(verdict))
     told = anyio.run(_ask, settings(ForDatabase), of, wanted, limit)
     if json:
         document(_as_document(of, told))
@@ -114,7 +108,6 @@ async def _ask(wanted: ForDatabase, of: str | None, excerpt: Excerpt, limit: int
                 bridge=excerpt.bridge or found.bridge,
                 since=excerpt.since,
                 verdict=excerpt.verdict,
-                proofs=excerpt.proofs,
             )
         told = History(engine)
         return Told(excerpt, await told.events(excerpt, limit), await told.totals(excerpt))
@@ -170,18 +163,16 @@ def _summary(told: Told, now: Instant) -> Iterator[str]:
         yield f"{told.left_out} older line(s) are left out: see --limit and --since."
     since = told.excerpt.since
     within = f"In the last {span(now - since)}" if since else "In all that is kept"
-    yield f"{within}: {_attempts(told.totals, now)}."
+    yield f"{within}: {_attempts(told.totals)}."
     if told.excerpt.verdict is None:
         yield f"{_lives(told.totals, now)} {_standing(told.totals, now)}"
 
 
-def _attempts(totals: Totals, now: Instant) -> str:
+def _attempts(totals: Totals) -> str:
     words = f"{totals.attempts} attempt(s), {totals.done} done"
     if totals.failed:
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in totals.failed.items())
         words += f", {totals.attempts - totals.done} failed ({verdicts})"
-    if totals.proofs:
-        words += f"; proven {totals.proofs} time(s), last {relative(totals.last_proof, now)}"
     return words
 
 
@@ -201,7 +192,9 @@ def _standing(totals: Totals, now: Instant) -> str:
         return f"Now {totals.live} of {totals.slots} slots are live."
     if totals.live:
         since = relative(totals.live_since, now).removesuffix(" ago")
-        return f"Live now, for {since}." if since else "Live now."
+        words = f"Live now, for {since}" if since else "Live now"
+        proof = relative(totals.last_proof, now)
+        return f"{words}; last proven {proof}." if proof else f"{words}; never proven."
     last = relative(totals.last_left_live, now)
     return f"Not live now; it last was {last}." if last else "Not live now."
 

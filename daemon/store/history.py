@@ -23,7 +23,7 @@ class Excerpt:
     """Which part of the history is asked for; None is no limit.
 
     *keys* and the parts of a slot each narrow it. With a *verdict* only attempts that ended so are
-    wanted. *proofs*: those verifications, too, that only say again what was known.
+    wanted.
     """
 
     keys: Sequence[KeyId] | None = None
@@ -32,7 +32,6 @@ class Excerpt:
     connector: str | None = None
     since: Instant | None = None
     verdict: str | None = None
-    proofs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +76,12 @@ T = TypeVar("T", AttemptRow, TransitionRow)
 class Totals:
     """What an excerpt amounts to, however many of its events are shown.
 
-    *done* and *failed*, by verdict, leave out the *proofs*. *left_live* counts by the reason why
-    what was live was so no more, or had to be made so anew. *slots* and *live* are as of now.
+    *failed* counts by verdict, *left_live* by the reason why what was live was so no more, or had
+    to be made so anew. *slots*, *live* and what follows are as of now.
     """
 
     done: int = 0
     failed: Mapping[str, int] = field(default_factory=dict)
-    proofs: int = 0
-    last_proof: datetime | None = None
     moves: int = 0
     went_live: int = 0
     left_live: Mapping[str, int] = field(default_factory=dict)
@@ -92,16 +89,15 @@ class Totals:
     slots: int = 0
     live: int = 0
     live_since: datetime | None = None
+    last_proof: datetime | None = None
 
     @property
     def attempts(self) -> int:
         return self.done + sum(self.failed.values())
 
 
-_ORDINARY = "NOT (action = 'verify' AND verdict = 'done')"
 _OF_ATTEMPTS = """
-SELECT action = 'verify' AND verdict = 'done', verdict, count(*), max(at)
-FROM bridgetender.attempts WHERE {where} GROUP BY 1, 2
+SELECT verdict, count(*) FROM bridgetender.attempts WHERE {where} GROUP BY 1
 """
 _OF_TRANSITIONS = f"""
 SELECT coalesce(from_phase, ''), to_phase,
@@ -110,7 +106,7 @@ FROM bridgetender.transitions WHERE {{where}} GROUP BY 1, 2, 3
 """
 _OF_SLOTS = f"""
 SELECT count(*), count(*) FILTER (WHERE phase = '{Phase.LIVE}'),
-  max(live_since) FILTER (WHERE phase = '{Phase.LIVE}')
+  max(live_since) FILTER (WHERE phase = '{Phase.LIVE}'), max(verified_at)
 FROM bridgetender.connectors WHERE {{where}}
 """
 _CONDITIONS = {
@@ -146,17 +142,16 @@ class History:
         tried = await self._ask(_OF_ATTEMPTS, excerpt)
         moved = await self._ask(_OF_TRANSITIONS, replace(excerpt, verdict=None))
         standing = replace(excerpt, since=None, verdict=None)
-        ((slots, live, since),) = await self._ask(_OF_SLOTS, standing)
-        return replace(_total(tried, moved), slots=slots, live=live, live_since=since)
+        ((slots, live, since, proof),) = await self._ask(_OF_SLOTS, standing)
+        now = {"slots": slots, "live": live, "live_since": since, "last_proof": proof}
+        return replace(_total(tried, moved), **now)
 
     async def _newest(self, table: str, kind: type[T], excerpt: Excerpt, limit: int) -> Sequence[T]:
-        tried = kind is AttemptRow
-        if excerpt.verdict is not None and not tried:
+        if excerpt.verdict is not None and kind is TransitionRow:
             return []
-        kept = "true" if excerpt.proofs or excerpt.verdict or not tried else _ORDINARY
         query = f"""
 SELECT {", ".join(field.name for field in fields(kind))} FROM bridgetender.{table}
-WHERE {kept} AND {{where}} ORDER BY at DESC, id DESC LIMIT {limit:d}
+WHERE {{where}} ORDER BY at DESC, id DESC LIMIT {limit:d}
 """
         return [kind(*row) for row in reversed(await self._ask(query, excerpt))]
 
@@ -192,10 +187,8 @@ def _narrowed(excerpt: Excerpt) -> tuple[str, dict[str, Any]]:
 
 def _total(tried: Sequence[Any], moved: Sequence[Any]) -> Totals:
     """Count rows of _OF_ATTEMPTS and of _OF_TRANSITIONS."""
-    ends, left = Counter[str](), Counter[str]()
-    proofs = [(count, at) for proof, _, count, at in tried if proof]
-    for proof, verdict, count, _ in tried:
-        ends[verdict] += 0 if proof else count
+    ends = Counter[str]({verdict: count for verdict, count in tried})  # noqa: C416 - rows
+    left = Counter[str]()
     leaving = [row for row in moved if row[0] == Phase.LIVE]
     for _, _, why, count, _ in leaving:
         left[why] += count
@@ -203,8 +196,6 @@ def _total(tried: Sequence[Any], moved: Sequence[Any]) -> Totals:
     return Totals(
         done=done,
         failed=dict(ends.most_common()),
-        proofs=sum(count for count, _ in proofs),
-        last_proof=max((at for _, at in proofs), default=None),
         moves=sum(row[3] for row in moved),
         went_live=sum(row[3] for row in moved if row[1] == Phase.LIVE),
         left_live=dict(left.most_common()),

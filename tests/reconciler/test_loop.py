@@ -33,6 +33,7 @@ from reconciler.ports import Clients
 from reconciler.records import Action
 from reconciler.rules import OTHERS, Rules
 from reconciler.verdicts import (
+    ExchangeAway,
     LeaseLost,
     Refused,
     StoreError,
@@ -155,6 +156,45 @@ async def test_an_hour_of_idleness_writes_nothing_but_verifications() -> None:
         assert 100 <= house.bridge.count("observe") <= 140
         assert set(house.tables.writes) == {"settle"}
         assert len(house.tables.writes) <= 10 * 4
+
+
+async def test_proofs_that_find_all_as_it_was_are_no_history_and_no_news() -> None:
+    house = House()
+    await acme(house)
+    with capture_logs() as logs:
+        async with house.running():
+            await anyio.sleep(10 * HOUR)
+            house.bridge.script("verify", *[Raises(ExchangeAway("binance is away"))] * 3)
+            await anyio.sleep(HOUR)
+
+    assert house.bridge.count("verify") > 40
+    assert [(a.action, a.verdict) for a in house.tables.attempts] == [
+        ("initialize", "done"),
+        ("verify", "exchange_away"),
+        ("verify", "done"),
+    ]
+    told = [entry["log_level"] for entry in logs if entry["event"] == "verify_done"]
+    assert (told.count("info"), told.count("debug")) == (1, len(told) - 1)
+    assert len(house.meter.attempts) == 1 + house.bridge.count("verify") - 1
+
+
+async def test_a_deleted_key_whose_add_may_still_land_is_waited_for_without_a_rush() -> None:
+    house = House()
+    await acme(house)
+    house.bridge.always("initialize", Raises(Unclear("no answer came")))
+    async with house.running():
+        await anyio.sleep(3)
+        await house.world.delete_key(await key_of(house))
+        house.loop.look(None)
+        await anyio.sleep(5)
+        house.bridge.calls.clear()
+        await anyio.sleep(60)
+        assert house.bridge.count("observe") <= 4
+        house.bridge.install(house.slot(), "binance-1")
+        await anyio.sleep(120)
+
+    assert house.there() == {}
+    assert house.tables.records == {}
 
 
 async def test_what_is_due_though_nothing_is_missing_is_begun_by_a_new_holder_at_once(
@@ -1326,6 +1366,29 @@ async def test_a_clock_that_is_set_back_delays_no_retry() -> None:
         await anyio.sleep(10)
         house.bridge.heal()
         clock.ahead = timedelta(days=-1)
+        await house.at_rest(within=10)
+
+
+async def test_an_outcome_that_is_written_after_the_clock_was_set_back_is_due_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    await acme(house)
+    house.bridge.always("initialize", Raises(Unclear("500")))
+    loop, clock = with_clock(house)
+    ledger = house.store.ledger
+
+    async def settle(*_: object) -> NoReturn:
+        raise StoreError("outcomes are not taken now")
+
+    async with house.running(loop):
+        await anyio.sleep(3)
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger, "settle", settle)
+            await anyio.sleep(6)
+            house.bridge.heal()
+            clock.ahead = timedelta(days=-1)
+            await anyio.sleep(8)
         await house.at_rest(within=10)
 
 

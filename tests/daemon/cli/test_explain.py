@@ -48,8 +48,9 @@ async def _broken(cli: Any, key: Any, code: Code, **environment: str) -> Any:
 async def test_a_live_key_holds_in_every_link(cli: Any, live: KeyId, bridge: Any) -> None:
     result = await cli("explain", str(live)[:8])
     assert result.exit_code == Code.OK
-    assert result.stdout.endswith("\nEvery link holds.\n")
-    assert [line.split()[:2] for line in result.stdout.splitlines()[1:-1]] == [
+    before = f"What happened before: bridgetender history {str(live)[:8]}"
+    assert result.stdout.endswith(f"\nEvery link holds.\n{before}\n")
+    assert [line.split()[:2] for line in result.stdout.splitlines()[1:-2]] == [
         [name, "ok"] for name in LINKS
     ]
     for found in ("api key cana…-yek", "last proven 5 min ago", "0.6 BTC", "active"):

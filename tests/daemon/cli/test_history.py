@@ -69,17 +69,15 @@ async def past(daemon: Daemon, engine: AsyncEngine) -> Past:
 
 @pytest.fixture
 async def story(key: KeyId, past: Past) -> KeyId:
-    """A key that was live and proven twice; lost, unclear, and live again five minutes ago."""
+    """A key that was live; lost, unclear, and live again five minutes ago, proven two ago."""
     await past.write(key, Phase.LIVE, Reason.APPLIED, ago=90, verdict="done")
-    for ago in (85, 70):
-        proof = {"verdict": "done", "action": "verify"}
-        await past.write(key, Phase.LIVE, Reason.APPLIED, ago=ago, **proof)
     lost: dict[str, Any] = {"cause": Reason.LOST}
     await past.write(key, Phase.PENDING, Reason.LOST, ago=60, **lost)
     unclear = lost | {"verdict": "unclear", "message": "no clear answer came"}
     await past.write(key, Phase.RETRYING, Reason.UNCLEAR, ago=59, **unclear)
     since = past.daemon.now - timedelta(minutes=5)
-    more = lost | {"verdict": "done", "live_since": since}
+    proof = past.daemon.now - timedelta(minutes=2)
+    more = lost | {"verdict": "done", "live_since": since, "verified_at": proof}
     await past.write(key, Phase.LIVE, Reason.APPLIED, ago=5, **more)
     return key
 
@@ -114,13 +112,10 @@ async def test_a_keys_story_is_told_newest_last_and_ends_with_what_it_amounts_to
         "pending -> retrying  the bridge gave no clear answer",
         f"initialize: done  after 0.2 s, as {LOST}",
         f"retrying -> live  {LIVE}",
-        (
-            "In all that is kept: 3 attempt(s), 2 done, 1 failed (1 unclear);"
-            " proven 2 time(s), last 70 min ago."
-        ),
+        "In all that is kept: 3 attempt(s), 2 done, 1 failed (1 unclear).",
         (
             f"Went live 2 time(s); ceased to be 1 time(s), last 60 min ago: {LOST} (1)."
-            " Live now, for 5 min."
+            " Live now, for 5 min; last proven 2 min ago."
         ),
     ]
 
@@ -158,13 +153,6 @@ async def test_what_was_on_a_bridge_that_is_forgotten_is_told(
 
     last = (await said(cli, "client_acme_capital/binance"))[-3]
     assert last == "live -> removed  its bridge is no longer in the settings"
-
-
-async def test_ordinary_proofs_are_told_where_they_are_asked_for(cli: Cli, story: KeyId) -> None:
-    for words in (["--proofs"], ["--verdict", "done"]):
-        told = await said(cli, str(story), *words)
-        assert told.count("verify: done  after 0.2 s") == 2
-        assert not any("left out" in line for line in told)
 
 
 async def test_a_proof_that_failed_is_told_like_any_other_attempt(
@@ -260,7 +248,8 @@ async def test_machines_are_told_the_same(cli: Cli, story: KeyId) -> None:
     assert lost["words"] == f"live -> pending: {LOST}"
     assert found["totals"]["failed"] == {"unclear": 1}
     assert found["totals"]["left_live"] == {"lost": 1}
-    assert (found["totals"]["proofs"], found["left_out"]) == (2, 0)
+    assert found["totals"]["last_proof"] is not None
+    assert found["left_out"] == 0
 
 
 @pytest.mark.parametrize("words", ["nobody", "deadbeef", str(uuid4()), "client_x/binance", ""])
