@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import anyio
 import structlog
@@ -122,6 +123,15 @@ class Loop:
         """Make what an earlier holder left ours, though its clock may have been wrong."""
         await self._insist(desk, self._ports.ledger.reclaim)
         await self._insist(desk, self._ports.ledger.redate)
+        await self._insist(desk, partial(self._keep_quiet, desk))
+
+    async def _keep_quiet(self, desk: Desk, lease: Lease, now: Instant) -> None:
+        """Leave alone what asked an earlier holder for that."""
+        elapsed = self._ports.clock.elapsed()
+        for exchange, until in (await self._ports.ledger.quiets(lease.bridge, now)).items():
+            wait = (until - now).total_seconds()
+            log.info("exchange_quiet", bridge=lease.bridge, exchange=exchange, quiet_s=wait)
+            desk.paces.keep_quiet(exchange, elapsed + wait)
 
     async def _mind_the_clock(self, desk: Desk) -> None:
         """Let nothing wait for a time that a clock which was set back reaches much later."""

@@ -32,6 +32,8 @@ class Pace:
     prepared: int = 0
     under_way: int = 0
     quiet_until: float = float("-inf")
+    told_until: float = float("-inf")
+    """How much of it is written down."""
     refusals: Refusals = field(default_factory=Refusals)
     refuses_all: bool = False
     refuses_since: float = 0.0
@@ -121,6 +123,20 @@ class Paces:
         rate = rules.rate_of(exchange)
         limit = Limit(min(_LEAST, rules.concurrency), rules.concurrency, rules.concurrency)
         return Pace(Bucket(rate), Bucket(rate.part(PROOFS)), limit, rules.quiet)
+
+    def untold(self, now: float) -> dict[str, float]:
+        """Return for how many seconds exchanges are quiet still, where nothing says so yet."""
+        quiet = {e: p for e, p in self._paces.items() if p.quiet_until > max(p.told_until, now)}
+        return {exchange: pace.quiet_until - now for exchange, pace in quiet.items()}
+
+    def tell(self, exchange: str, until: float) -> None:
+        """Take note that it is written down that *exchange* is quiet *until* then."""
+        self.of(exchange).told_until = until
+
+    def keep_quiet(self, exchange: str, until: float) -> None:
+        """Leave *exchange* alone *until* then, as an earlier holder wrote down."""
+        pace = self.of(exchange)
+        pace.quiet_until = pace.told_until = until
 
     def begin(self, exchange: str, urgency: Urgency, now: float) -> None:
         self.of(exchange).begin(urgency, now)

@@ -137,6 +137,17 @@ class Ledger(Protocol):
         """Make due what is parked as refused by *exchange* and was attempted *since* then."""
         ...
 
+    async def hush(self, lease: Lease, quiets: Mapping[str, Instant], now: Instant) -> None:
+        """Write down until when exchanges are left alone, so that the next holder does so, too."""
+        ...
+
+    async def quiets(self, bridge: BridgeName, now: Instant) -> Mapping[str, Instant]:
+        """Return what is written down of that and not over.
+
+        Nothing that was written more than CLOCK_SKEW later than *now*.
+        """
+        ...
+
     async def report(self, lease: Lease, *, up: bool, reason: str, now: Instant) -> None:
         """Write down whether the bridge answers, and since when."""
         ...

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
@@ -310,7 +311,23 @@ class Worker:
                 self._unwritable = True
                 await anyio.sleep(_STORE_AWAY)
         self._unwritable = False
+        await self._write_quiets()
         await self._hand_back(batch)
+
+    async def _write_quiets(self) -> None:
+        """Let the next holder know which exchanges asked to be left alone, if that can be."""
+        now, elapsed = self._ports.clock.now(), self._now()
+        quiets = self._paces.untold(elapsed)
+        if not quiets:
+            return
+        until = {exchange: now + timedelta(seconds=wait) for exchange, wait in quiets.items()}
+        try:
+            await self._ports.ledger.hush(self._desk.lease, until, now)
+        except StoreError as error:
+            log.warning("quiets_wait", bridge=self._desk.lease.bridge, reason=str(error))
+        else:
+            for exchange, wait in quiets.items():
+                self._paces.tell(exchange, elapsed + wait)
 
     async def _hand_back(self, batch: Iterable[Ended]) -> None:
         async for ended in in_turns(batch):

@@ -42,6 +42,7 @@ from reconciler.model import (
     Verified,
 )
 from reconciler.ports import Clients
+from reconciler.rules import CLOCK_SKEW
 from reconciler.sharing import Sharing, Tenure
 from reconciler.slots import (
     Candidate,
@@ -288,6 +289,8 @@ class Tables:
     leases: dict[BridgeName, LeaseRow] = field(default_factory=dict)
     waiting: dict[tuple[BridgeName, str], Instant] = field(default_factory=dict)
     on_free: Callable[[BridgeName], None] | None = None
+    quiets: dict[tuple[BridgeName, str], tuple[Instant, Instant]] = field(default_factory=dict)
+    """Until when, and when that was written."""
     reports: list[tuple[bool, str]] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     away: bool = False
@@ -557,6 +560,20 @@ class FakeLedger:
                 refused = record.phase is Phase.PARKED and record.reason is Reason.REFUSED
                 if refused and tried and record.exchange == exchange:
                     self._tables.write(replace(record, due_at=now, due_set_at=now))
+
+    async def hush(self, lease: Lease, quiets: Mapping[str, Instant], now: Instant) -> None:
+        await self._tables.read()
+        with self._tables.guarded(lease, "hush"):
+            for exchange, until in quiets.items():
+                self._tables.quiets[lease.bridge, exchange] = until, now
+
+    async def quiets(self, bridge: BridgeName, now: Instant) -> Mapping[str, Instant]:
+        await self._tables.read()
+        return {
+            exchange: until
+            for (on, exchange), (until, at) in self._tables.quiets.items()
+            if on == bridge and until > now and at <= now + CLOCK_SKEW
+        }
 
     async def report(self, lease: Lease, *, up: bool, reason: str, now: Instant) -> None:
         del now

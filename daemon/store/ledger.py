@@ -162,6 +162,16 @@ UPDATE bridgetender.connectors SET due_at = :now, due_set_at = :now
 WHERE bridge = :bridge AND exchange = :exchange AND phase = '{Phase.PARKED}'
   AND reason = '{Reason.REFUSED}' AND last_attempt_at >= :since
 """)
+_HUSH = text("""
+INSERT INTO bridgetender.quiets (bridge, exchange, until, set_at)
+SELECT :bridge, q.exchange, q.until, :now
+FROM unnest(CAST(:exchanges AS text[]), CAST(:untils AS timestamptz[])) AS q (exchange, until)
+ON CONFLICT (bridge, exchange) DO UPDATE SET until = excluded.until, set_at = excluded.set_at
+""")
+_QUIETS = text("""
+SELECT exchange, until FROM bridgetender.quiets
+WHERE bridge = :bridge AND until > :now AND set_at <= :ahead
+""")
 _REPORT = text("""
 INSERT INTO bridgetender.bridges AS b (bridge, up, reason, since)
 VALUES (:bridge, :up, :reason, :now)
@@ -245,6 +255,15 @@ class PostgresLedger:
         async with self._guarded(lease) as connection:
             values = {"bridge": lease.bridge, "exchange": exchange, "since": since, "now": now}
             await connection.execute(_RECHECK, values)
+
+    async def hush(self, lease: Lease, quiets: Mapping[str, Instant], now: Instant) -> None:
+        until = {"exchanges": list(quiets), "untils": list(quiets.values())}
+        async with self._guarded(lease) as connection:
+            await connection.execute(_HUSH, until | {"bridge": lease.bridge, "now": now})
+
+    async def quiets(self, bridge: BridgeName, now: Instant) -> Mapping[str, Instant]:
+        values = {"bridge": bridge, "now": now, "ahead": now + CLOCK_SKEW}
+        return {row[0]: row[1] for row in await ask(self._engine, _QUIETS, values)}
 
     async def report(self, lease: Lease, *, up: bool, reason: str, now: Instant) -> None:
         async with self._guarded(lease) as connection:

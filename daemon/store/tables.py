@@ -104,6 +104,15 @@ bridges = Table(
     Column("since", _MOMENT, nullable=False),
 )
 
+quiets = Table(
+    "quiets",
+    ours,
+    Column("bridge", Text, primary_key=True),
+    Column("exchange", Text, primary_key=True),
+    Column("until", _MOMENT, nullable=False),
+    Column("set_at", _MOMENT, nullable=False),
+)
+
 accounts = Table(
     "accounts",
     ours,

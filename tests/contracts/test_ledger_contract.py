@@ -210,6 +210,7 @@ WRITES: dict[str, Write] = {
     "reclaim": lambda s, lease, _: s.ledger.reclaim(lease, NOW),
     "redate": lambda s, lease, _: s.ledger.redate(lease, NOW - timedelta(hours=1)),
     "waive": lambda s, lease, _: s.ledger.waive(lease, NOW),
+    "hush": lambda s, lease, _: s.ledger.hush(lease, {"okx": NOW + timedelta(days=1)}, NOW),
     "report": lambda s, lease, _: s.ledger.report(lease, up=False, reason="no", now=NOW),
 }
 
@@ -1213,6 +1214,25 @@ async def test_what_a_clock_dated_that_was_ahead_is_due_now(store: Store) -> Non
 
 def _dated(record: Record, at: Instant, due_at: Instant) -> Record:
     return replace(record, due_at=due_at, due_set_at=at, last_attempt_at=at)
+
+
+async def test_a_quiet_is_known_to_the_next_holder_until_it_is_over(store: Store) -> None:
+    lease = await leased(store)
+    first, later = NOW + timedelta(minutes=1), NOW + timedelta(minutes=5)
+    await store.ledger.hush(lease, {"okx": first, "kraken": first}, NOW)
+    await store.ledger.hush(lease, {"okx": later}, NOW)
+
+    assert await store.ledger.quiets(BRIDGE, NOW) == {"okx": later, "kraken": first}
+    assert await store.ledger.quiets(BRIDGE, first) == {"okx": later}
+    assert await store.ledger.quiets(BridgeName("other"), NOW) == {}
+
+
+async def test_a_quiet_that_a_clock_wrote_which_was_ahead_is_none(store: Store) -> None:
+    lease = await leased(store)
+    await store.ledger.hush(lease, {"okx": NOW + timedelta(minutes=1)}, NOW)
+
+    assert await store.ledger.quiets(BRIDGE, NOW - CLOCK_SKEW) != {}
+    assert await store.ledger.quiets(BRIDGE, NOW - timedelta(hours=1)) == {}
 
 
 async def test_only_what_waited_for_the_bridge_is_waived(store: Store) -> None:

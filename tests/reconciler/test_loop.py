@@ -893,6 +893,24 @@ async def test_what_was_prepared_for_an_exchange_waits_too_once_it_is_throttled(
         await house.at_rest(within=400)
 
 
+async def test_the_next_holder_leaves_alone_what_asked_the_last_one_for_quiet() -> None:
+    house = House()
+    await acme(house, "binance", "okx")
+    throttled = Throttled("429", retry_after=timedelta(minutes=5))
+    house.bridge.always("initialize", Raises(throttled), slot=house.slot("okx"))
+    async with house.running():
+        await anyio.sleep(10)
+    house.bridge.heal()
+    (client,) = house.world.clients
+    await house.world.add_key(client, "okx", api_key="okx-2", testnet=True)
+    house.stop = anyio.Event()
+    house.bridge.calls.clear()
+    async with house.running(house.replica(house.store.rival)):
+        await anyio.sleep(270)
+        assert house.bridge.count("initialize") == 0
+        await house.at_rest(within=60)
+
+
 async def test_an_exchange_sees_no_more_than_its_rate_while_another_is_asked_faster() -> None:
     house = House(rules=Rules(rates={"binance": 2, "okx": 0}))
     await many(house, 100)

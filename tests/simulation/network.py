@@ -404,5 +404,11 @@ class FarLedger(_ToStore):
     async def waive(self, lease: Lease, now: Instant) -> None:
         await self._ask("waive", lambda: self._ledger.waive(lease, now))
 
+    async def hush(self, lease: Lease, quiets: Mapping[str, Instant], now: Instant) -> None:
+        await self._ask("hush", lambda: self._ledger.hush(lease, quiets, now))
+
+    async def quiets(self, bridge: BridgeName, now: Instant) -> Mapping[str, Instant]:
+        return await self._ask("quiets", lambda: self._ledger.quiets(bridge, now))
+
     async def report(self, lease: Lease, *, up: bool, reason: str, now: Instant) -> None:
         await self._ask("report", lambda: self._ledger.report(lease, up=up, reason=reason, now=now))

@@ -18,7 +18,7 @@ from reconciler.routes import MAIN
 pytestmark = pytest.mark.anyio
 ACME = "client_acme_capital"
 TABLES = (
-    *("accounts", "attempts", "bridges", "connectors", "keyring", "leases", "pauses"),
+    *("accounts", "attempts", "bridges", "connectors", "keyring", "leases", "pauses", "quiets"),
     *("routes", "wishes"),
 )
 
