@@ -1,6 +1,6 @@
 """Which bridge a key belongs to: SQL says what `reconciler.routes` says."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -115,8 +115,12 @@ async def test_a_bridge_is_forgotten_once_nobody_has_it(engine: AsyncEngine) -> 
     await write_routes(engine, Routes(MAIN))
     assert await forget_bridge(engine, second) is None
     assert lease is not None
+    now = datetime.now(UTC)
+    ledger = PostgresLedger(engine)
+    await ledger.hush(lease, {"okx": now + timedelta(hours=1)}, now)
     await leases.release(lease)
     assert await forget_bridge(engine, second) == 0
+    assert await ledger.quiets(second, now) == {}
     assert second not in {bridge.bridge for bridge in await Status(engine).bridges()}
     assert await forget_bridge(engine, MAIN) is None
 
