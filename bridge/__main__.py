@@ -2,22 +2,26 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from bridge.logs import configure
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until told to stop."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
     configure(asked.log_level)
     # Late: ccxt takes seconds to import, and --help or a wrong option should not wait for it.
     from bridge.app import Settings, create_app  # noqa: PLC0415
+    from bridge.egress import NO_RULES  # noqa: PLC0415
     from bridge.serve import bind, bind_unix, run  # noqa: PLC0415
 
     settings = Settings(
         token=asked.token_file,
         exchange_origin=asked.exchange_origin,
         paced=asked.paced or None,
+        egress=_rules(parser, asked.egress) if asked.egress else NO_RULES,
     )
     app = create_app(settings)
     run(app, *(bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)))
@@ -35,8 +39,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--paced", action="store_true", help="keep to the exchanges' rates before a stand-in, too"
     )
+    parser.add_argument(
+        "--egress", type=Path, metavar="FILE", help="TOML: by which proxy or address which ask"
+    )
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING"])
     return parser
+
+
+def _rules(parser: argparse.ArgumentParser, path: Path) -> Any:
+    """Read the rules, or name everything that is wrong with them and end."""
+    from ccxt.async_support import exchanges  # noqa: PLC0415 - see main
+
+    from bridge.egress_file import BadEgress, read  # noqa: PLC0415
+
+    try:
+        return read(path, exchanges)
+    except BadEgress as bad:
+        told = "".join(f"\n  {problem}" for problem in bad.problems)
+        parser.error(f"argument --egress: {path}:{told}")
 
 
 def _token(path: str) -> str:

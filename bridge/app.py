@@ -12,12 +12,13 @@ from fastapi import FastAPI
 from bridge import problems
 from bridge.connectors import Registry
 from bridge.door import Door
+from bridge.egress import NO_RULES, Rules
 from bridge.listing import Listings
 from bridge.manners import Manners
 from bridge.metrics import Metrics
 from bridge.routes import router
 from bridge.service import Service
-from bridge.session import opened
+from bridge.session import ways
 from bridge.shelf import Shelf
 
 log = structlog.get_logger()
@@ -29,7 +30,7 @@ class Settings:
 
     `timeout_s` bounds one request to an exchange, `limit_s` all that one question needs. `paced`:
     keep to each exchange's rate; None means unless a stand-in is asked. Markets are loaded anew
-    about every `refresh_s`.
+    about every `refresh_s`. `egress` says by which way which exchanges and accounts ask.
     """
 
     token: str | None = None
@@ -38,6 +39,7 @@ class Settings:
     limit_s: float = 20.0
     paced: bool | None = None
     refresh_s: float = 3600.0
+    egress: Rules = NO_RULES
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -62,11 +64,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _service(settings: Settings) -> AsyncIterator[Service]:
     if settings.exchange_origin is not None:
         log.warning("exchanges_replaced_by_a_stand_in", origin=settings.exchange_origin)
-    async with opened(settings.exchange_origin) as outward:
+    async with ways(settings.egress, settings.exchange_origin) as found:
         registry = Registry()
         metrics = Metrics(registry.boot_id)
         shelf = Shelf(
-            outward,
+            found,
             timeout_s=settings.timeout_s,
             refresh_s=settings.refresh_s,
             paced=settings.paced,

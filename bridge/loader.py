@@ -13,16 +13,16 @@ T = TypeVar("T")
 class Loader:
     """Runs loads side by side in one thread, which starts with the first of them."""
 
-    def __init__(self, outward: Outward) -> None:
-        self._outward = outward
+    def __init__(self) -> None:
         self._running: tuple[Thread, asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
-    async def run(self, load: Callable[[Outward], Awaitable[T]]) -> T:
-        """Await `load` over there with a session of its own; cancelled here means there, too."""
+    async def run(self, load: Callable[[Outward], Awaitable[T]], outward: Outward) -> T:
+        """Await `load` over there, with a twin of *outward*; cancelled here means there, too."""
         if self._running is None:
             self._running = _started()
         _, loop, _ = self._running
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._apart(load), loop))
+        there = asyncio.run_coroutine_threadsafe(_apart(load, outward), loop)
+        return await asyncio.wrap_future(there)
 
     async def close(self) -> None:
         """End the thread, and what still runs there."""
@@ -32,9 +32,10 @@ class Loader:
             loop.call_soon_threadsafe(stop.set)
             await asyncio.to_thread(thread.join)
 
-    async def _apart(self, load: Callable[[Outward], Awaitable[T]]) -> T:
-        async with self._outward.twin() as outward:
-            return await load(outward)
+
+async def _apart(load: Callable[[Outward], Awaitable[T]], outward: Outward) -> T:
+    async with outward.twin() as twin:
+        return await load(twin)
 
 
 def _started() -> tuple[Thread, asyncio.AbstractEventLoop, asyncio.Event]:

@@ -41,6 +41,12 @@ class NewConnector(Credentials):
     fingerprint: Fingerprint | None = None
 
 
+class Check(Credentials):
+    """`account_name` says whose way out is taken; nothing is filed under it."""
+
+    account_name: AccountName | None = None
+
+
 class Slot(BaseModel):
     account_name: AccountName
     connector_name: ConnectorName

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from bridge import catalogue, views
 from bridge.listing import Listings, Snapshot
-from bridge.models import Credentials, NewAccount, NewConnector, Slot
+from bridge.models import Check, NewAccount, NewConnector, Slot
 from bridge.service import Service
 
 router = APIRouter()
@@ -131,9 +131,9 @@ async def verify(body: Slot, serving: Serving) -> dict[str, Any]:
 
 
 @router.post("/credentials/check", tags=["connectors"])
-async def check(body: Credentials, serving: Serving) -> dict[str, Any]:
+async def check(body: Check, serving: Serving) -> dict[str, Any]:
     """Prove credentials without touching any connector."""
-    found = await serving.check(body.connector_name, body.offered())
+    found = await serving.check(body.connector_name, body.offered(), body.account_name)
     connector = catalogue.canonical(body.connector_name)
     return {"success": True, "connector": connector, **views.proof(found)}
 

@@ -55,7 +55,7 @@ class Service:
         if self.registry.holds(account, name, fingerprint):
             proof = await self.verify(account, name) if verify else None
             return Added(name, template.markets_loaded, "was there already", proof)
-        remote = template.make(offered)
+        remote = self.shelf.make(name, offered, account)
         proof = await self._proven_for(account, name, remote, offered) if verify else None
         made = self.registry.put(account, name, offered, remote, fingerprint)
         if proof:
@@ -64,10 +64,10 @@ class Service:
         log.info("connector_added", account=account, connector=name, proven=bool(proof))
         return Added(name, template.markets_loaded, "added", proof)
 
-    async def check(self, connector: str, offered: Offered) -> Proof:
-        """Prove credentials and keep nothing. Raises `Trouble`."""
+    async def check(self, connector: str, offered: Offered, account: str | None = None) -> Proof:
+        """Prove credentials, the way that *account* goes, and keep nothing. Raises `Trouble`."""
         name = canonical(connector)
-        return await self._proven(name, self.shelf.get(name).make(offered), offered)
+        return await self._proven(name, self.shelf.make(name, offered, account), offered)
 
     async def verify(self, account: str, connector: str) -> Proof:
         """Prove a connector by an authenticated call. Raises `Trouble`."""

@@ -4,10 +4,12 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
+from bridge.credentials import Offered
 from bridge.loader import Loader
 from bridge.pacer import Watch
-from bridge.session import Outward
+from bridge.session import Outward, Ways
 from bridge.template import Manner, Template
 
 _TICK_S = 15.0
@@ -18,7 +20,7 @@ class Shelf:
 
     def __init__(
         self,
-        outward: Outward,
+        ways: Ways | Outward,
         *,
         timeout_s: float = 10.0,
         refresh_s: float = 3600.0,
@@ -27,10 +29,10 @@ class Shelf:
         now: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._outward = outward
-        self._loader = Loader(outward)
+        self._ways = ways
+        self._loader = Loader()
         # A stand-in has no limits to respect; a real exchange bans those who ignore them.
-        paced = outward.origin is None if paced is None else paced
+        paced = ways.origin is None if paced is None else paced
         self._manner = Manner(timeout_s, refresh_s, paced, watch, now, draw)
         self._templates: dict[str, Template] = {}
 
@@ -40,8 +42,13 @@ class Shelf:
     def get(self, name: str) -> Template:
         """Return the template for a canonical *name*; raises `Trouble` unsupported."""
         if name not in self._templates:
-            self._templates[name] = Template(name, self._outward, self._loader, self._manner)
+            outward = self._ways.to(name)
+            self._templates[name] = Template(name, outward, self._loader, self._manner)
         return self._templates[name]
+
+    def make(self, name: str, offered: Offered, account: str | None = None) -> Any:
+        """Return *account*'s ccxt object. Raises `Trouble` unsupported or malformed."""
+        return self.get(name).make(offered, self._ways.to(name, account))
 
     def refresh(self) -> None:
         """Begin to load what is due of what has been loaded before."""

@@ -78,9 +78,11 @@ class Template:
         self._base = name.removesuffix(TESTNET)
         self._kind = type(self._base, (Paced, Guarded, kind), {})
         self._loader, self._manner = loader, manner
+        self._outward = outward
         stock = self._built(outward)
-        interval_s = stock.rateLimit / 1000
-        self.lane = Lane(name, interval_s, patience_s=manner.timeout_s, watch=manner.watch)
+        self._interval_s = stock.rateLimit / 1000
+        self._lanes: dict[str, Lane] = {}
+        self.lane = self._lane(outward.egress)
         self.needed = [field for field, want in stock.requiredCredentials.items() if want]
         self._options: dict[str, Any] = freeze(stock.options)
         # What loading leaves in options for all to read; connectors hold it before it is there.
@@ -102,8 +104,10 @@ class Template:
         """Return the seconds since markets were loaded, None before they were."""
         return None if self.loaded_at is None else self._manner.now() - self.loaded_at
 
-    def make(self, offered: Offered) -> Any:
+    def make(self, offered: Offered, outward: Outward | None = None) -> Any:
         """Return a ccxt object that holds *offered*, its own options and nothing else.
+
+        It goes out by *outward*, None: as the template does.
 
         Raises `Trouble` malformed when a field is missing.
         """
@@ -114,6 +118,8 @@ class Template:
         light.options = {**self._options, **self._helpers}
         for field in self.own_copies:
             setattr(light, field, thaw(getattr(light, field)))
+        if outward is not None and outward is not self._outward:
+            light.session, light.lane = outward, self._lane(outward.egress)
         return light
 
     def warm(self) -> None:
@@ -138,6 +144,15 @@ class Template:
             self._loading.cancel()
             await asyncio.wait([self._loading])
 
+    def _lane(self, egress: str) -> Lane:
+        """Exchanges count by address, so each way out has a pace of its own."""
+        if egress not in self._lanes:
+            patience_s, watch = self._manner.timeout_s, self._manner.watch
+            self._lanes[egress] = Lane(
+                self.name, self._interval_s, egress, patience_s=patience_s, watch=watch
+            )
+        return self._lanes[egress]
+
     def _built(self, outward: Outward) -> Any:
         kind: Any = self._kind
         stock = kind(_settings(outward, self._manner.timeout_s, paced=self._manner.paced))
@@ -152,7 +167,7 @@ class Template:
         return self._loading
 
     async def _fetch_markets(self) -> None:
-        fields, helpers = await self._loader.run(self._read)
+        fields, helpers = await self._loader.run(self._read, self._outward)
         for field, value in fields.items():
             setattr(self._light, field, value)
         for name, value in helpers.items():

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -25,10 +26,10 @@ Call = Callable[..., Awaitable[httpx.Response]]
 
 
 @asynccontextmanager
-async def _served(app: FastAPI) -> AsyncIterator[str]:
+async def served(app: FastAPI, **more: Any) -> AsyncIterator[str]:
     """Serve over real HTTP, without uvicorn's main loop: its ticks would cost 0.2 s per test."""
     bound, address = bind("127.0.0.1", 0)
-    config = uvicorn.Config(app, log_config=None, lifespan="off")
+    config = uvicorn.Config(app, log_config=None, lifespan="off", **more)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -56,7 +57,7 @@ def papers(paper_app: FastAPI) -> Paper:
 
 @pytest.fixture
 async def paper_url(paper_app: FastAPI) -> AsyncIterator[str]:
-    async with _served(paper_app) as address:
+    async with served(paper_app) as address:
         yield address
 
 
