@@ -110,8 +110,11 @@ class Ours(Spoken):
     async def verify(self, slot: Slot) -> Verified:
         body = {"account_name": slot.account, "connector_name": slot.connector}
         seconds = self.patience.proof
-        self.done(await self.line.ask("POST", "connectors/verify", body=body, seconds=seconds))
-        return Verified.OK
+        answer = await self.line.ask("POST", "connectors/verify", body=body, seconds=seconds)
+        self.done(answer)
+        # Where an exchange answers anybody, the bridge has asked it and proven nothing.
+        unproven = (answer.json() or {}).get("verified_at", "") is None
+        return Verified.UNKNOWN if unproven else Verified.OK
 
     async def remove(self, slot: Slot, fingerprint: str | None) -> None:
         path = f"connectors/{quote(slot.account, safe='')}/{quote(slot.connector, safe='')}"

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import ccxt.async_support as ccxt
@@ -229,6 +229,148 @@ async def test_stock_ccxt_reads_time_markets_and_balance(
 def test_any_number_of_markets_can_be_had(count: int) -> None:
     assert len(set(pairs(count))) == count
     assert pairs(count)[:1] == [("BTC", "USDT")][:count]
+
+
+HOME = "127.0.0.1"
+
+
+@pytest.fixture
+async def stock(outward: Outward) -> AsyncIterator[Callable[..., Any]]:
+    """Make objects of ccxt's own with the credentials that `enrol` made, unless told otherwise."""
+    made = []
+
+    def stock(exchange: str, **given: object) -> Any:
+        settings = {
+            "session": outward,
+            "ssl_context": outward.tls,
+            "enableRateLimit": False,
+            "apiKey": f"key-of-{exchange}",
+            "secret": "c2VjcmV0LWNhbmFyeS1zZWNyZXQtY2FuYXJ5",
+            "password": "pass phrase",
+        }
+        made.append(getattr(ccxt, exchange)(settings | given))
+        return made[-1]
+
+    yield stock
+    for each in made:
+        each.session = None  # or it will complain that nobody closed ours
+
+
+NAMES = [exchange.NAME for exchange in EXCHANGES]
+
+
+@pytest.mark.parametrize("exchange", [name for name in NAMES if name != "kraken"])
+@pytest.mark.parametrize("classic", [False, True])
+async def test_trading_and_funding_have_balances_of_their_own(
+    enrol: Call, stock: Callable[..., Any], exchange: str, *, classic: bool
+) -> None:
+    await enrol(exchange, funding={"ETH": "2"}, classic=classic)
+    asking = stock(exchange)
+    await asking.load_markets()
+    spot = await asking.fetch_balance({"type": "spot"})
+    assert spot["total"]["BTC"] == 0.6
+    funding = await asking.fetch_balance({"type": "funding"})
+    assert {asset: amount for asset, amount in funding["total"].items() if amount} == {"ETH": 2}
+
+
+@pytest.mark.parametrize("exchange", NAMES)
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        {"rights": ["trade"]},
+        {"addresses": ["192.0.2.7"]},
+        {"expires_at": "2026-01-01T00:00:00Z"},
+    ],
+)
+async def test_a_key_without_the_right_to_read_or_from_elsewhere_or_at_its_end_is_of_no_use(
+    enrol: Call, stock: Callable[..., Any], exchange: str, flaw: dict[str, object]
+) -> None:
+    await enrol(exchange, **flaw)
+    with pytest.raises(ccxt.BaseError):
+        await stock(exchange).fetch_balance()
+
+
+@pytest.mark.parametrize("exchange", NAMES)
+async def test_an_account_changes_where_it_is_told_to_and_stays_as_it_is_elsewhere(
+    paper: httpx.AsyncClient, enrol: Call, stock: Callable[..., Any], exchange: str
+) -> None:
+    await enrol(exchange, addresses=[HOME])
+    key = {"exchange": exchange, "api_key": f"key-of-{exchange}"}
+    (await paper.patch("/_paper/credentials", json=key | {"balances": {"BTC": "7"}})).json()
+    found = (await stock(exchange).fetch_balance())["total"]
+    assert {asset: amount for asset, amount in found.items() if amount} == {"BTC": 7}
+    await paper.patch("/_paper/credentials", json=key | {"addresses": ["192.0.2.7"]})
+    with pytest.raises(ccxt.BaseError):
+        await stock(exchange).fetch_balance()
+
+
+async def test_accounts_are_listed_without_their_secrets(
+    paper: httpx.AsyncClient, enrol: Call
+) -> None:
+    await enrol("okx", rights=["read"], expires_at="2027-01-01T00:00:00Z")
+    await enrol("kraken")
+    answer = await paper.get("/_paper/credentials?exchange=okx")
+    (account,) = answer.json()["accounts"]
+    assert account == {
+        "exchange": "okx",
+        "api_key": "key-of-okx",
+        "balances": {"BTC": "0.6", "USDT": "1000"},
+        "funding": {},
+        "rights": ["read"],
+        "addresses": [],
+        "expires_at": "2027-01-01T00:00:00+00:00",
+        "classic": False,
+        "requests": {},
+    }
+    assert len((await paper.get("/_paper/credentials")).json()["accounts"]) == 2
+
+
+@pytest.mark.parametrize("exchange", NAMES)
+async def test_requests_are_counted_by_account_and_logged_without_secrets(
+    paper: httpx.AsyncClient, enrol: Call, stock: Callable[..., Any], exchange: str
+) -> None:
+    await enrol(exchange)
+    await enrol(exchange, api_key="other")
+    await stock(exchange).fetch_balance()
+    counts = [
+        (await paper.get(f"/_paper/stats?exchange={exchange}&api_key={key}")).json()["requests"]
+        for key in (f"key-of-{exchange}", "other")
+    ]
+    assert counts[0]["account"] > 0
+    assert counts[1] == {}
+    answer = await paper.get(f"/_paper/requests?exchange={exchange}")
+    (told, *_) = [one for one in answer.json()["requests"] if one["classed"] == "account"]
+    assert told | {"path": "", "method": ""} == {
+        "exchange": exchange,
+        "method": "",
+        "path": "",
+        "classed": "account",
+        "status": 200,
+    }
+    assert "key-of" not in answer.text
+    assert "sign" not in answer.text
+
+
+async def test_what_is_not_on_paper_cannot_be_changed_or_counted(paper: httpx.AsyncClient) -> None:
+    key = {"exchange": "okx", "api_key": "nobody"}
+    assert (await paper.patch("/_paper/credentials", json=key)).status_code == 404
+    assert (await paper.get("/_paper/stats", params=key)).status_code == 404
+
+
+def test_kucoin_wants_the_passphrase_signed(ledger: Ledger) -> None:
+    at, path = str(NOW), "/api/v1/accounts"
+    headers = {
+        "kc-api-key": "key",
+        "kc-api-timestamp": at,
+        "kc-api-passphrase": "phrase",
+        "kc-api-sign": sha256_base64(SECRET, f"{at}GET{path}"),
+    }
+    assert kucoin.answer(asked(path, "", headers), ledger).payload["code"] == "400004"
+
+
+def test_binance_takes_no_window_over_a_minute(ledger: Ledger) -> None:
+    assert ask_binance(ledger, window="60001").payload["code"] == -1131
+    assert ask_binance(ledger, window="60000").status == 200
 
 
 async def test_a_revoked_account_is_unknown(paper: httpx.AsyncClient, enrol: Call) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from daemon.bridges.trading import TradingBridge
-from reconciler.model import Slot
+from reconciler.model import Slot, Verified
 from reconciler.verdicts import Throttled, Unavailable, Unclear, Verdict
 from tests.daemon.bridges.conftest import BRIDGE, SLOT, credentials, of_handler
 from tests.daemon.bridges.story import StoryBridge
@@ -30,13 +30,14 @@ class Ours:
         self.asked: list[httpx.Request] = []
         self.away = False
         self.etag: str | None = None
+        self.tells: dict[str, object] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
         if self.away:
             raise httpx.ConnectError("refused")
         if request.url.path != "/connectors":
-            return httpx.Response(200, json={"success": True})
+            return httpx.Response(200, json={"success": True, **self.tells})
         if self.etag and request.headers.get("if-none-match") == self.etag:
             return httpx.Response(304)
         answer = listing(*self.rows)
@@ -304,6 +305,18 @@ async def test_a_removal_may_be_confirmed_without_a_body(status: int) -> None:
         return listing() if request.method == "GET" else httpx.Response(status, content=body)
 
     await of_handler(handle).remove(SLOT, "f1")
+
+
+@pytest.mark.parametrize(
+    ("verified_at", "verified"),
+    [("2026-11-28T12:00:00Z", Verified.OK), (None, Verified.UNKNOWN)],
+)
+async def test_only_a_proof_with_a_time_proves_whatever_else_is_told_of_the_key(
+    verified_at: str | None, verified: Verified
+) -> None:
+    ours = Ours(ROW)
+    ours.tells = {"verified_at": verified_at, "rights": {"withdraw": True}, "warnings": [{}]}
+    assert await of_handler(ours).verify(SLOT) is verified
 
 
 async def test_every_request_carries_the_token() -> None:
