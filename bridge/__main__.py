@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> None:
         egress=_rules(parser, asked.egress) if asked.egress else NO_RULES,
     )
     app = create_app(settings)
-    run(app, *(bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)))
+    bound, address = bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)
+    run(app, bound, address, asked.grace)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--egress", type=Path, metavar="FILE", help="TOML: by which proxy or address which ask"
+    )
+    parser.add_argument(
+        "--grace", type=float, default=7, metavar="SECONDS", help="for running calls, at the end"
     )
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING"])
     return parser

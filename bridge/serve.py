@@ -7,21 +7,38 @@ import socket
 import stat
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
 
+from bridge.gate import Gate
+
+GRACE_S = 7.0  # with what uvicorn and the lifespan take, within the 10 s that a supervisor gives
+_LAST_BYTES_S = 1  # for sending what is ready to those who read slowly
+
 
 class _Server(uvicorn.Server):
-    """Prints its address as one JSON line once it accepts connections."""
+    """Prints its address as one JSON line once it accepts connections; stops by way of its gate."""
 
-    address = ""
+    def __init__(self, config: uvicorn.Config, gate: Gate, address: str) -> None:
+        super().__init__(config)
+        self._gate, self._address = gate, address
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            sys.stdout.write(json.dumps({"event": "listening", "address": self.address}) + "\n")
+            told = {"event": "listening", "address": self._address}
+            sys.stdout.write(json.dumps(told) + "\n")
             sys.stdout.flush()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        """Go on serving those inside: uvicorn alone would stop to listen, health included."""
+        self._gate.close()
+
+    async def on_tick(self, counter: int) -> bool:
+        self.should_exit |= self._gate.sweep()
+        return await super().on_tick(counter)
 
 
 def bind(host: str, port: int) -> tuple[socket.socket, str]:
@@ -47,21 +64,22 @@ def bind_unix(path: Path) -> tuple[socket.socket, str]:
     return bound, f"unix:{path}"
 
 
-def run(app: Any, bound: socket.socket, address: str) -> None:
-    """Serve *app* until SIGTERM or SIGINT; then return."""
+def run(app: Any, bound: socket.socket, address: str, grace_s: float = GRACE_S) -> None:
+    """Serve *app* until SIGTERM or SIGINT, and *grace_s* longer if need be; then return."""
+    gate = Gate(app, grace_s)
     for name in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal anew after a clean stop, and the default would kill us.
-        signal.signal(name, lambda *_: None)
+        # For the moments before and after uvicorn's own; the default would kill us.
+        signal.signal(name, lambda *_: gate.close())
     config = uvicorn.Config(
-        app,
+        gate,
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=_LAST_BYTES_S,
         lifespan="on",
     )
-    server = _Server(config)
-    server.address = address
-    server.run(sockets=[bound])
-    if bound.family == socket.AF_UNIX:
-        Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+    try:
+        _Server(config, gate, address).run(sockets=[bound])
+    finally:
+        if bound.family == socket.AF_UNIX:
+            Path(address.removeprefix("unix:")).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     asked = parser.parse_args(arguments)
     configure()
-    run(create_paper(asked.markets), *bind(asked.host, asked.port))
+    run(create_paper(asked.markets), *bind(asked.host, asked.port), grace_s=0)
 
 
 if __name__ == "__main__":

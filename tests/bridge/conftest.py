@@ -2,7 +2,9 @@
 
 import asyncio
 import io
+import json
 import logging
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -179,3 +181,24 @@ def logged() -> Iterator[io.StringIO]:
     sys.excepthook, sys.unraisablehook = hooks
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def start() -> Iterator[Any]:
+    """Start a module as a process that says where it listens; any warning in it is an error."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object) -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-W", "error", "-m", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        assert told["event"] == "listening"
+        return process, told["address"]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -7,7 +8,7 @@ import pytest
 
 from bridge.app import Settings
 from bridge.errors import Trouble
-from bridge.pacer import Lane
+from bridge.pacer import Lane, Unwatched
 from bridge.paper.app import Paper
 from bridge.service import Service
 
@@ -108,11 +109,17 @@ async def test_patience_that_runs_out_behind_newcomers_is_throttled_as_well(lane
     assert len(lane.line) == 0
 
 
-async def test_a_thread_with_a_loop_of_its_own_waits_in_the_same_lane(lane: Lane) -> None:
-    def elsewhere() -> None:
-        asyncio.run(lane.turn(None, 5_000_000))
+async def test_a_thread_with_a_loop_of_its_own_waits_in_the_same_lane() -> None:
+    seen = []
 
-    await asyncio.to_thread(elsewhere)
+    class Threads(Unwatched):
+        def waited(self, *_told: object) -> None:
+            seen.append(threading.current_thread())
+
+    lane = Lane("binance", 0.001, watch=Threads())
+    await lane.turn("ann", 20)
+    await asyncio.to_thread(lambda: asyncio.run(lane.turn(None, 5_000_000)))
+    assert seen == [threading.current_thread()] * 2
     assert lane.line.wait("ann", asyncio.get_running_loop().time()) > 1000
 
 

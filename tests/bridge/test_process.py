@@ -2,32 +2,10 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
-
-
-@pytest.fixture
-def start() -> Iterator[Any]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: object) -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-W", "error", "-m", *map(str, arguments)]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
-        started.append(process)
-        assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
-        assert told["event"] == "listening"
-        return process, told["address"]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def test_bridge_and_paper_run_as_processes_and_stop_cleanly(start: Any, tmp_path: Path) -> None:
