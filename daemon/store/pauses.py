@@ -8,6 +8,7 @@ from typing import Literal
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daemon.store.audit import NOBODY, Actor, note
 from daemon.store.engine import transaction
 
 Scope = Literal["all", "bridge", "client", "key"]
@@ -42,8 +43,10 @@ class Pause:
 class Pauses:
     """Begins, ends and lists pauses. May raise StoreError."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, author: Actor = NOBODY) -> None:
+        """What is changed is audited as done by the *author*."""
         self._engine = engine
+        self._author = author
 
     async def begin(self, subject: Subject, by: str, reason: str) -> bool:
         """Pause it; False if it is paused already, which then stays as it was."""
@@ -64,6 +67,9 @@ class Pauses:
             changed = (await connection.execute(query, values)).rowcount > 0
             if changed:
                 await connection.execute(_HINT)
+                action = "paused" if query is _BEGIN else "resumed"
+                told = {"scope": subject.scope, "subject": subject.id, "name": subject.name}
+                await note(connection, self._author, action, told)
         return changed
 
     async def hint(self) -> None:

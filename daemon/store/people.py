@@ -12,6 +12,7 @@ from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.scrub import shown
+from daemon.store.audit import NOBODY, Actor, note
 from daemon.store.engine import transaction
 from daemon.store.tables import clients, exchange_api_keys
 from daemon.store.writing import insert_row, update_row
@@ -70,13 +71,17 @@ class KeyRow:
 class People:
     """What the CLI and the admin API do to the tables of people. May raise StoreError."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, by: Actor = NOBODY) -> None:
+        """What is changed is audited as done *by* this one."""
         self._engine = engine
+        self._by = by
 
     async def add_client(self, name: str, settings: Mapping[str, Any] | None = None) -> ClientId:
         values = {"name": name, "settings": dict(settings) if settings else None}
         async with transaction(self._engine) as connection:
-            return ClientId(await insert_row(connection, "clients", values))
+            made = ClientId(await insert_row(connection, "clients", values))
+            await note(connection, self._by, "client_added", {"name": name}, client_id=made)
+        return made
 
     async def clients(self) -> Sequence[Client]:
         async with transaction(self._engine) as connection:
@@ -108,7 +113,11 @@ class People:
         values = {name: getattr(entry, name) for name in SealedEntry.__slots__}
         async with transaction(self._engine) as connection:
             values |= {"client_id": client_id}
-            return KeyId(await insert_row(connection, "exchange_api_keys", values))
+            made = KeyId(await insert_row(connection, "exchange_api_keys", values))
+            told = {"exchange": entry.exchange, "label": entry.label, "testnet": entry.is_testnet}
+            whose = {"client_id": client_id, "key_id": made}
+            await note(connection, self._by, "key_added", told, **whose)
+        return made
 
     async def keys(self, client_id: ClientId | None = None, prefix: str = "") -> Sequence[KeyRow]:
         async with transaction(self._engine) as connection:
@@ -137,28 +146,37 @@ class People:
 
     async def set_active(self, key_id: KeyId, *, active: bool) -> None:
         """Enable or disable a key. Raises NoSuchThing."""
-        await self._change(key_id, is_active=active)
+        action = "key_enabled" if active else "key_disabled"
+        await self._change(key_id, action, {}, is_active=active)
 
     async def relabel(self, key_id: KeyId, label: str | None) -> None:
         """Raises NoSuchThing."""
-        await self._change(key_id, label=label)
+        await self._change(key_id, "key_relabelled", {"label": label}, label=label)
 
     async def replace(self, key_id: KeyId, entry: SealedEntry) -> None:
         """Put other credentials in the place of the stored ones. Raises NoSuchThing."""
         fields = ("api_key", "api_secret", "passphrase")
-        await self._change(key_id, **{name: getattr(entry, name) for name in fields})
+        values = {name: getattr(entry, name) for name in fields}
+        await self._change(key_id, "key_rotated", {}, **values)
 
     async def delete_key(self, key_id: KeyId) -> None:
         """Raises NoSuchThing."""
-        query = delete(exchange_api_keys).where(exchange_api_keys.c.id == key_id)
+        table = exchange_api_keys.c
+        query = delete(exchange_api_keys).where(table.id == key_id)
         async with transaction(self._engine) as connection:
-            _expect((await connection.execute(query)).rowcount, key_id)
+            gone = query.returning(table.client_id, table.exchange)
+            rows = (await connection.execute(gone)).all()
+            _expect(len(rows), key_id)
+            whose = {"client_id": rows[0][0], "key_id": key_id}
+            await note(connection, self._by, "key_deleted", {"exchange": rows[0][1]}, **whose)
 
     async def set_status(self, client_id: ClientId, status: ClientStatus) -> None:
         """Raises NoSuchThing."""
         async with transaction(self._engine) as connection:
             changed = await update_row(connection, "clients", client_id, {"status": status})
             _expect_client(changed, client_id)
+            told = {"status": status}
+            await note(connection, self._by, "client_status_set", told, client_id=client_id)
 
     async def refile(
         self, client_id: ClientId, account: str | None, name: str | None = None
@@ -174,6 +192,8 @@ class People:
             own = {"bridge_account": account} if account else {}
             values = {"settings": kept | own, **({"name": name} if name else {})}
             _expect_client(await update_row(connection, "clients", client_id, values), client_id)
+            told = {"account": account, "name": name}
+            await note(connection, self._by, "client_refiled", told, client_id=client_id)
 
     async def delete_client(self, client_id: ClientId) -> int:
         """Delete a client and its keys; return how many those were. Raises NoSuchThing."""
@@ -182,6 +202,8 @@ class People:
         async with transaction(self._engine) as connection:
             count = (await connection.execute(keys)).rowcount
             _expect_client((await connection.execute(query)).rowcount, client_id)
+            told = {"keys": count}
+            await note(connection, self._by, "client_deleted", told, client_id=client_id)
         return count
 
     async def wish(self, *, key_id: KeyId | None = None, client_id: ClientId | None = None) -> int:
@@ -191,12 +213,18 @@ class People:
             wished = (await connection.execute(_WISH, values)).scalars().all()
             hint = ",".join({str(client) for client in wished}) if len(wished) <= 100 else "*"
             await connection.execute(_HINT, {"hint": hint})
+            whose, told = {"client_id": client_id, "key_id": key_id}, {"keys": len(wished)}
+            await note(connection, self._by, "reinitialize_asked", told, **whose)
         return len(wished)
 
-    async def _change(self, key_id: KeyId, **values: object) -> None:
+    async def _change(
+        self, key_id: KeyId, action: str, told: Mapping[str, object], **values: object
+    ) -> None:
         async with transaction(self._engine) as connection:
             changed = await update_row(connection, "exchange_api_keys", key_id, values)
             _expect(changed, key_id)
+            whose = (await connection.execute(_WHOSE, {"key": key_id})).scalar()
+            await note(connection, self._by, action, told, client_id=whose, key_id=key_id)
 
 
 _CLIENTS = text("""
@@ -204,6 +232,7 @@ SELECT c.id, c.name, c.status, count(k.id), c.bridge_account
 FROM bridgetender.clients() c LEFT JOIN bridgetender.keys() k ON k.client_id = c.id
 GROUP BY c.id, c.name, c.status, c.bridge_account ORDER BY c.name, c.id
 """)
+_WHOSE = text("SELECT client_id FROM public.exchange_api_keys WHERE id = :key")
 _SETTINGS = text("SELECT settings FROM public.clients WHERE id = :client FOR UPDATE")
 _KEYS = text("""
 SELECT k.id, k.client_id, c.name, k.exchange, k.label, k.is_testnet, k.is_active, k.api_key,

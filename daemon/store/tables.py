@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA = "bridgetender"
 
@@ -220,6 +221,51 @@ keyring = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("fingerprint_key", Text, nullable=False),
     CheckConstraint("id = 1", name="keyring_one_row"),
+)
+
+tokens = Table(
+    "tokens",
+    ours,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("client_id", Uuid),
+    Column("created_at", _MOMENT, nullable=False, server_default=func.now()),
+    Column("expires_at", _MOMENT),
+    Column("last_used_at", _MOMENT),
+    Column("revoked_at", _MOMENT),
+    CheckConstraint("role IN ('admin', 'viewer', 'client')", name="tokens_role"),
+    CheckConstraint("(role = 'client') = (client_id IS NOT NULL)", name="tokens_client"),
+    Index("ix_tokens_digest", "digest", unique=True),
+)
+
+audit = Table(
+    "audit",
+    ours,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", _MOMENT, nullable=False, server_default=func.clock_timestamp()),
+    Column("actor", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("client_id", Uuid),
+    Column("key_id", Uuid),
+    Column("detail", JSONB, nullable=False),
+    Index("ix_audit_at", "at"),
+    Index("ix_audit_client_id", "client_id", "at"),
+)
+
+answers = Table(
+    "answers",
+    ours,
+    Column("token_id", Uuid, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request", Text, nullable=False),
+    Column("at", _MOMENT, nullable=False, server_default=func.now()),
+    Column("status", SmallInteger),
+    Column("body", Text),
+    Index("ix_answers_at", "at"),
 )
 
 pauses = Table(

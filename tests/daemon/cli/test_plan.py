@@ -18,8 +18,19 @@ from reconciler.routes import MAIN
 pytestmark = pytest.mark.anyio
 ACME = "client_acme_capital"
 TABLES = (
-    *("accounts", "attempts", "bridges", "connectors", "keyring", "leases", "pauses", "quiets"),
-    *("routes", "wishes"),
+    *(
+        "accounts",
+        "answers",
+        "attempts",
+        "audit",
+        "bridges",
+        "connectors",
+        "keyring",
+        "leases",
+        "pauses",
+        "quiets",
+    ),
+    *("routes", "tokens", "wishes"),
 )
 
 

@@ -1,0 +1,86 @@
+"""The tokens that open the API: their digests, whose they are, and until when they are good."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.store.audit import Actor, note
+from daemon.store.engine import transaction
+from daemon.store.people import NoSuchThing
+from daemon.tokens import Role, Token
+from reconciler.model import ClientId, Instant
+
+
+class Tokens:
+    """Makes, finds and revokes them. May raise StoreError."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def create(
+        self,
+        name: str,
+        role: Role,
+        digest: str,
+        by: Actor,
+        *,
+        client_id: ClientId | None = None,
+        expires_at: Instant | None = None,
+    ) -> Token:
+        """Keep the *digest* of a new one; a client's says whose it is."""
+        values = {
+            "id": uuid4(),
+            "name": name,
+            "role": role,
+            "digest": digest,
+            "by": by.name,
+            "client_id": client_id,
+            "expires_at": expires_at,
+        }
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(_CREATE, values)).one()
+            told = {"name": name, "of": role, "token": values["id"]}
+            await note(connection, by, "token_created", told, client_id=client_id)
+        return Token(*row)
+
+    async def find(self, digest: str) -> Token | None:
+        """Return the token with this digest, revoked and expired ones too."""
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(_FIND, {"digest": digest})).first()
+        return Token(*row) if row else None
+
+    async def all(self) -> Sequence[Token]:
+        async with transaction(self._engine) as connection:
+            return [Token(*row) for row in await connection.execute(_ALL)]
+
+    async def revoke(self, id_or_name: str, by: Actor) -> Token:
+        """Let it open nothing any more. Raises NoSuchThing."""
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(_REVOKE, {"said": id_or_name})).all()
+            for row in rows:
+                told = {"name": row[1], "token": row[0]}
+                await note(connection, by, "token_revoked", told, client_id=row[3])
+        if not rows:
+            raise NoSuchThing("no such token is in use: see 'bridgetender token list'")
+        return Token(*rows[0])
+
+    async def used(self, token_id: UUID, at: Instant) -> None:
+        """Write down when it was used; a minute more or less does not matter."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(_USED, {"id": token_id, "at": at})
+
+
+_COLUMNS = "id, name, role, client_id, by, created_at, expires_at, last_used_at, revoked_at"
+_CREATE = text(f"""
+INSERT INTO bridgetender.tokens (id, name, role, digest, by, client_id, expires_at)
+VALUES (:id, :name, :role, :digest, :by, :client_id, :expires_at) RETURNING {_COLUMNS}
+""")
+_FIND = text(f"SELECT {_COLUMNS} FROM bridgetender.tokens WHERE digest = :digest")
+_ALL = text(f"SELECT {_COLUMNS} FROM bridgetender.tokens ORDER BY created_at, id")
+_REVOKE = text(f"""
+UPDATE bridgetender.tokens SET revoked_at = now()
+WHERE revoked_at IS NULL AND (id::text = :said OR name = :said) RETURNING {_COLUMNS}
+""")
+_USED = text("UPDATE bridgetender.tokens SET last_used_at = :at WHERE id = :id")

@@ -1,0 +1,102 @@
+"""Who asks, and whether they may: tokens, roles, and patience with wrong ones."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from math import ceil
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+
+from daemon.store.audit import Actor
+from daemon.store.tokens import Tokens
+from daemon.tokens import Role, Token, digest_of
+from daemon.web.attempts import Failures
+from daemon.web.problems import Problem
+from reconciler.model import ClientId, Secret
+from reconciler.ports import Clock
+
+COOKIE = "bridgetender_session"
+"""The console's, which holds a token: for this site only, and no script reads it."""
+_USED = timedelta(minutes=1)
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose token it is. *client_id* is the only client that it may see."""
+
+    token_id: UUID
+    name: str
+    role: Role
+    client_id: ClientId | None
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.name, self.role)
+
+
+@dataclass(slots=True)
+class Gate:
+    """Knows tokens by their digests, and lets nobody try them out."""
+
+    tokens: Tokens
+    clock: Clock
+    failures: Failures = field(default_factory=Failures)
+
+    async def caller(self, token: Secret | None, address: str) -> Caller:
+        """Return whose *token* it is. Raises Problem, StoreError."""
+        if wait := self.failures.wait(address, monotonic()):
+            words = "Too many wrong tokens came from your address; wait, then try again."
+            raise Problem("throttled", words, headers={"Retry-After": str(ceil(wait))})
+        known = await self._known(token) if token else None
+        if known is None:
+            if token is not None:
+                self.failures.failed(address, monotonic())
+            words = "Send a valid token: Authorization: Bearer TOKEN"
+            raise Problem("unauthorized", words, headers={"WWW-Authenticate": "Bearer"})
+        return Caller(known.id, known.name, known.role, known.client_id)
+
+    async def _known(self, token: Secret) -> Token | None:
+        """Return the token if it is good. It is found by a digest, which tells no time apart."""
+        if len(token.reveal()) > _LONGEST:
+            return None
+        found, now = await self.tokens.find(digest_of(token)), self.clock.now()
+        if found is None or not found.good(now):
+            return None
+        if found.last_used_at is None or now - found.last_used_at > _USED:
+            await self.tokens.used(found.id, now)
+        return found
+
+
+def token_of(request: Request) -> Secret | None:
+    """Return what was sent to come in by."""
+    scheme, _, word = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and word.strip():
+        return Secret(word.strip())
+    return None
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+_bearer = HTTPBearer(auto_error=False, description="A token; see 'bridgetender token create'.")
+
+
+def allowed(*roles: Role) -> Callable[..., Any]:
+    """Return the dependency that yields a `Caller` of one of *roles*, and lets no other in."""
+
+    async def caller(request: Request, _: object = Depends(_bearer)) -> Caller:
+        gate: Gate = request.app.state.gate
+        found = await gate.caller(token_of(request), address_of(request))
+        if found.role not in roles:
+            needed = " or ".join(roles)
+            raise Problem("forbidden", f"This needs a token with the role {needed}.")
+        return found
+
+    caller.roles = roles  # type: ignore[attr-defined]  # for the test that tries each with each
+    return caller

@@ -1,0 +1,127 @@
+"""What went wrong, as RFC 9457 says it: stable codes, words that say what to do, never the input."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from daemon.entry import BadEntry
+from daemon.store.people import NoSuchThing
+from reconciler.verdicts import StoreError
+
+log = structlog.get_logger()
+
+TITLES: Mapping[str, tuple[int, str]] = {
+    "invalid": (422, "What was sent cannot be used"),
+    "malformed": (400, "The request cannot be read"),
+    "unauthorized": (401, "A valid token is needed"),
+    "forbidden": (403, "This token may not do that"),
+    "not_found": (404, "There is no such thing"),
+    "not_allowed": (405, "This cannot be done here"),
+    "conflict": (409, "Something stands in the way"),
+    "too_large": (413, "That is too much at once"),
+    "throttled": (429, "Too many requests"),
+    "refused": (422, "The exchange refuses these credentials"),
+    "internal": (500, "Something went wrong in here"),
+    "bridge_unavailable": (503, "The Trading Bridge is out of reach"),
+    "database_unavailable": (503, "The database is out of reach"),
+}
+"""Every code, with its status and what it means."""
+_OF_STATUS = {400: "malformed", 404: "not_found", 405: "not_allowed", 413: "too_large"}
+
+
+class Problem(Exception):
+    """Ends a request. *detail* says what is wrong and what to do, and holds no secret."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: object,
+    ) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+        self.headers, self.more = headers, more
+
+
+def install(app: FastAPI) -> None:
+    """Let *app* answer every failure as a problem."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _status)
+    app.add_exception_handler(BadEntry, _bad_entry)
+    app.add_exception_handler(NoSuchThing, _no_such_thing)
+    app.add_exception_handler(StoreError, _away)
+    app.add_exception_handler(Exception, _crash)
+
+
+def told(problem: Problem) -> JSONResponse:
+    status, title = TITLES[problem.code]
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": problem.detail,
+        "code": problem.code,
+        **problem.more,
+    }
+    return JSONResponse(
+        body, status, headers=problem.headers, media_type="application/problem+json"
+    )
+
+
+async def _problem(_: Request, error: Exception) -> JSONResponse:
+    return told(cast("Problem", error))
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """Name the fields and what is expected, and repeat nothing of what was in them."""
+    found = cast("RequestValidationError", error).errors()
+    wrong = [{"field": _field(each["loc"]), "problem": _words(each)} for each in found[:20]]
+    if any(each["type"] == "json_invalid" for each in found):
+        return told(Problem("malformed", "The body is not JSON"))
+    said = "; ".join(f"{each['field']}: {each['problem']}" for each in wrong)
+    return told(Problem("invalid", said, errors=wrong))
+
+
+def _field(loc: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in loc[1:]) or str(loc[0])
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    if error["type"] == "missing":
+        return "is missing"
+    # pydantic's words name the rule; what was sent is in `input` only
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+async def _status(_: Request, error: Exception) -> JSONResponse:
+    status = cast("HTTPException", error)
+    code = _OF_STATUS.get(status.status_code, "malformed")
+    return told(Problem(code, TITLES[code][1], headers=status.headers))
+
+
+async def _bad_entry(_: Request, error: Exception) -> JSONResponse:
+    field, _, words = str(error).partition(": ")
+    return told(Problem("invalid", str(error), errors=[{"field": field, "problem": words}]))
+
+
+async def _no_such_thing(_: Request, error: Exception) -> JSONResponse:
+    return told(Problem("not_found", str(error).partition(": see 'bridgetender")[0]))
+
+
+async def _away(_: Request, error: Exception) -> JSONResponse:
+    log.warning("store_away", reason=str(error))
+    words = "The database is out of reach. Nothing was changed; try again."
+    return told(Problem("database_unavailable", words, headers={"Retry-After": "5"}))
+
+
+async def _crash(request: Request, error: Exception) -> JSONResponse:
+    log.error("request_crashed", path=request.url.path, exc_info=error)
+    return told(Problem("internal", "See the daemon's log."))
