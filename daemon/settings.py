@@ -62,6 +62,8 @@ class Settings:
     state_dir: Path | None = None
     health_host: str = "127.0.0.1"
     health_port: int = 9464
+    api_host: str = "127.0.0.1"
+    api_port: int = 9465
     log_json: bool | None = None
     """None: words on a terminal, JSON elsewhere."""
     log_level: str = "INFO"
@@ -297,6 +299,8 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "state_dir": _Setting("state_dir", of_text(values.path)),
         "health_host": _Setting("health_host", values.text),
         "health_port": _Setting("health_port", of_text(values.port)),
+        "api_host": _Setting("api_host", values.text),
+        "api_port": _Setting("api_port", of_text(values.port)),
         "log_json": _Setting("log_format", of_text(values.is_json)),
         "log_level": _Setting("log_level", of_text(values.level)),
         "history_days": _Setting("history_days", of_text(values.whole(1, 36_500))),

@@ -4,6 +4,7 @@ import math
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from socket import socket
 from time import monotonic
 
 import anyio
@@ -30,9 +31,10 @@ from daemon.store.keyring import retry_undecryptable
 from daemon.store.listen import Heed, Patience, listen
 from daemon.store.routes import RoutesInForce, write_routes
 from daemon.vault import FernetVault
+from daemon.web.app import api_app
 from daemon.web.health import alive, health_app
 from daemon.web.server import bind, serve, url_of
-from daemon.wiring import Parts, check_bridges, open_vault
+from daemon.wiring import Parts, backend_of, check_bridges, open_vault
 from reconciler.bell import Bell
 from reconciler.verdicts import StoreError, Undecryptable
 
@@ -48,10 +50,13 @@ async def run(settings: Settings, reread: Reread | None = None) -> None:
     check_bridges(settings)
     parts = Parts.of(settings)
     sock = bind(settings.health_host, settings.health_port, "BRIDGETENDER_HEALTH")
+    door: socket | None = None
     try:
+        door = bind(settings.api_host, settings.api_port, "BRIDGETENDER_API")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(serve, health_app(parts.vitals, parts.metrics.registry), sock)
-            log.info("listening", health=url_of(sock))
+            tasks.start_soon(serve, api_app(backend_of(parts)), door)
+            log.info("listening", health=url_of(sock), api=url_of(door))
             stop = anyio.Event()
             tasks.start_soon(_heed_signals, stop, parts)
             tasks.start_soon(_feed_watchdog, parts)
@@ -60,6 +65,8 @@ async def run(settings: Settings, reread: Reread | None = None) -> None:
             tasks.start_soon(_live, parts, (reread, anew), stop, tasks)
     finally:
         sock.close()
+        if door is not None:
+            door.close()
         await dispose(parts.engine)
         if parts.ear is not None:
             await dispose(parts.ear)
@@ -167,6 +174,6 @@ async def _ready_vault(parts: Parts) -> FernetVault:
 
 
 async def _hear(parts: Parts, fleet: Fleet) -> None:
-    heed = Heed(fleet.look, fleet.ask, parts.metrics.listen_connected.set)
+    heed = Heed(fleet.look, fleet.ask, parts.metrics.listen_connected.set, parts.news.tell)
     patience = Patience(poll=parts.settings.poll.total_seconds())
     await listen(parts.engine, parts.ear, heed, patience)

@@ -18,14 +18,20 @@ from daemon.bridges.trading import TradingBridge, open_bridge
 from daemon.clock import SystemClock
 from daemon.metrics import Metrics
 from daemon.settings import BadSettings, BridgeSettings, Settings
+from daemon.store.answers import Answers
 from daemon.store.engine import make_engine
 from daemon.store.keyring import fingerprint_key
 from daemon.store.keys import PostgresKeys
 from daemon.store.leases import PostgresLeases
 from daemon.store.ledger import PostgresLedger
+from daemon.store.tokens import Tokens
 from daemon.vault import FernetVault, Keyring, new_key
 from daemon.vitals import Vitals
 from daemon.watch import TimedBridge, Watch
+from daemon.web.app import Backend
+from daemon.web.auth import Gate
+from daemon.web.keeper import Keeper
+from daemon.web.news import News
 from reconciler.desk import Ports
 from reconciler.model import BridgeName
 from reconciler.ports import Bridge, Clock, Vault
@@ -60,6 +66,8 @@ class Parts:
     vitals: Vitals
     watch: Watch
     clock: Clock
+    news: News = field(default_factory=News)
+    """Tells API and console that outcomes were written."""
     holder: str = field(default_factory=holder_name)
     """This replica, whatever bridge it speaks of: replicas share them by how many each holds."""
 
@@ -102,6 +110,18 @@ class Parts:
             draw=random.random,
             rules=rules,
         )
+
+
+def backend_of(parts: Parts) -> Backend:
+    """Return what the API asks."""
+    keeper = Keeper(
+        parts.engine,
+        lambda: parts.keyring,
+        lambda: parts.settings.routes.default,
+        parts.clock,
+        parts.news,
+    )
+    return Backend(keeper, Gate(Tokens(parts.engine), parts.clock), Answers(parts.engine))
 
 
 def _ear(settings: Settings, engine: AsyncEngine) -> AsyncEngine | None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -50,7 +51,7 @@ class Stage:
     def key_file(self) -> Path:
         return self.directory / "encryption-key"
 
-    def environment(self, health_port: int = 0) -> dict[str, str]:
+    def environment(self, health_port: int = 0, api_port: int = 0) -> dict[str, str]:
         """Return what the daemon, or a command beside it, needs to know."""
         return {
             "BRIDGETENDER_CONFIG": "",  # what is installed here is none of its business
@@ -58,6 +59,7 @@ class Stage:
             "ENCRYPTION_KEY_FILE": str(self.key_file),
             "TRADING_BRIDGE_URL": self.bridge_url,
             "BRIDGETENDER_HEALTH_PORT": str(health_port),
+            "BRIDGETENDER_API_PORT": str(api_port),
             **self.settings,
         }
 
@@ -80,9 +82,10 @@ class Stage:
         origin = ["--exchange-origin", self.addresses["paper"]]
         return await self.start("bridge", ["-m", "bridge", *where, *origin, *options])
 
-    async def start_daemon(self, health_port: int = 0) -> str:
-        """Start the daemon; return the URL of its health and metrics."""
-        return await self.start("daemon", ["-m", "daemon"], self.environment(health_port))
+    async def start_daemon(self, health_port: int = 0, api_port: int = 0) -> str:
+        """Start the daemon; return the URL of its health and metrics, note that of its API."""
+        environment = self.environment(health_port, api_port)
+        return await self.start("daemon", ["-m", "daemon"], environment)
 
     async def stop(self, name: str) -> None:
         """End a process in order, if it runs."""
@@ -108,7 +111,10 @@ class Stage:
         env = clean_environment() | dict(environment or {})
         child = Child.start([sys.executable, *arguments], env=env, log=log)
         self.children[name] = child
-        self.addresses[name] = await _address(name, child, log, said_before)
+        words = await _said(name, child, log, said_before)
+        self.addresses[name] = str(words.get("address") or words["health"])
+        if "api" in words:
+            self.addresses["api"] = str(words["api"])
         return self.addresses[name]
 
 
@@ -186,14 +192,14 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-async def _address(name: str, child: Child, log: Path, skip: int) -> str:
+async def _said(name: str, child: Child, log: Path, skip: int) -> dict[str, Any]:
     """Wait for the line in which a process says where it listens. Raises EmbeddedError."""
     while True:
         said = (await anyio.Path(log).read_bytes())[skip:].decode(errors="replace")
         for line in said.splitlines():
             if '"listening"' in line:
-                words = json.loads(line)
-                return str(words.get("address") or words["health"])
+                words: dict[str, Any] = json.loads(line)
+                return words
         if child.returncode is not None:
             raise EmbeddedError(f"the {name} did not start: {last_words(said)} (see {log})")
         await anyio.sleep(_POLL)

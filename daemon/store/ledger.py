@@ -32,6 +32,8 @@ from reconciler.model import (
 from reconciler.ports import Clients
 from reconciler.rules import CLOCK_SKEW, LONGEST_REQUEST
 
+OUTCOMES = "bridgetender_outcomes"
+"""The channel that tells of attempts that ended."""
 _ROWS = "json_populate_recordset(NULL::bridgetender.connectors, CAST(CAST(:rows AS text) AS json))"
 
 
@@ -122,11 +124,15 @@ Who releases an account waits for us, and sees our records then.
 _ATTEMPT = ("key_id", "exchange", "action", "cause", "verdict", "at", "seconds")
 _COLUMNS = ", ".join(("bridge", "account", "connector", "message", "attempt", *_ATTEMPT))
 _HISTORY = text(f"""
-INSERT INTO bridgetender.attempts
-  ({_COLUMNS})
-SELECT {_COLUMNS}
-FROM json_populate_recordset(NULL::bridgetender.attempts, CAST(CAST(:rows AS text) AS json))
+WITH kept AS (
+  INSERT INTO bridgetender.attempts
+    ({_COLUMNS})
+  SELECT {_COLUMNS}
+  FROM json_populate_recordset(NULL::bridgetender.attempts, CAST(CAST(:rows AS text) AS json))
+)
+SELECT pg_notify('{OUTCOMES}', '')
 """)
+"""Whoever waits for an outcome, in whatever replica, looks for it then."""
 _RECALL = text(f"""
 WITH recalled AS (
   UPDATE bridgetender.connectors r

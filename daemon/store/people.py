@@ -25,6 +25,9 @@ _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
 ClientStatus = Literal["ACTIVE", "PAUSED", "SUSPENDED"]
 
 
+CREDENTIALS = ("api_key", "api_secret", "passphrase")
+
+
 class NoSuchThing(LookupError):
     """There is no such client or key, or a name fits several. The message says what to do."""
 
@@ -147,17 +150,31 @@ class People:
     async def set_active(self, key_id: KeyId, *, active: bool) -> None:
         """Enable or disable a key. Raises NoSuchThing."""
         action = "key_enabled" if active else "key_disabled"
-        await self._change(key_id, action, {}, is_active=active)
+        await self.change_key(key_id, {"is_active": active}, {action: {}})
 
     async def relabel(self, key_id: KeyId, label: str | None) -> None:
         """Raises NoSuchThing."""
-        await self._change(key_id, "key_relabelled", {"label": label}, label=label)
+        told = {"label": label}
+        await self.change_key(key_id, told, {"key_relabelled": told})
 
     async def replace(self, key_id: KeyId, entry: SealedEntry) -> None:
         """Put other credentials in the place of the stored ones. Raises NoSuchThing."""
-        fields = ("api_key", "api_secret", "passphrase")
-        values = {name: getattr(entry, name) for name in fields}
-        await self._change(key_id, "key_rotated", {}, **values)
+        values = {name: getattr(entry, name) for name in CREDENTIALS}
+        await self.change_key(key_id, values, {"key_rotated": {}})
+
+    async def change_key(
+        self,
+        key_id: KeyId,
+        values: Mapping[str, object],
+        deeds: Mapping[str, Mapping[str, object]],
+    ) -> None:
+        """Change columns all at once; *deeds* are what the audit calls it. Raises NoSuchThing."""
+        async with transaction(self._engine) as connection:
+            changed = await update_row(connection, "exchange_api_keys", key_id, values)
+            _expect(changed, key_id)
+            whose = (await connection.execute(_WHOSE, {"key": key_id})).scalar()
+            for action, told in deeds.items():
+                await note(connection, self._by, action, told, client_id=whose, key_id=key_id)
 
     async def delete_key(self, key_id: KeyId) -> None:
         """Raises NoSuchThing."""
@@ -216,15 +233,6 @@ class People:
             whose, told = {"client_id": client_id, "key_id": key_id}, {"keys": len(wished)}
             await note(connection, self._by, "reinitialize_asked", told, **whose)
         return len(wished)
-
-    async def _change(
-        self, key_id: KeyId, action: str, told: Mapping[str, object], **values: object
-    ) -> None:
-        async with transaction(self._engine) as connection:
-            changed = await update_row(connection, "exchange_api_keys", key_id, values)
-            _expect(changed, key_id)
-            whose = (await connection.execute(_WHOSE, {"key": key_id})).scalar()
-            await note(connection, self._by, action, told, client_id=whose, key_id=key_id)
 
 
 _CLIENTS = text("""

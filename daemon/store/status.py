@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.store.desired import BRIDGE, ROUTES, desired, paused
 from daemon.store.engine import transaction
 from daemon.store.rows import columns, slot_row, to_record
-from reconciler.model import BridgeName, ClientId, KeyId, Record, Slot
+from reconciler.model import BridgeName, ClientId, Instant, KeyId, Record, Slot
 from reconciler.routes import MAIN
 
 
@@ -99,6 +99,17 @@ LEFT JOIN bridgetender.connectors r ON r.bridge = {BRIDGE} AND r.key_id = k.id
 """
 _KEYS = text(f"{STANDING} ORDER BY n.name, k.exchange, k.created_at, k.id")
 _KEY = text(f"{STANDING} WHERE k.id = :key")
+_OF_CLIENT = text(f"""
+{STANDING} WHERE k.client_id = :client ORDER BY k.exchange, k.created_at, k.id
+""")
+_ENDED = text("""
+SELECT EXISTS (
+  SELECT FROM bridgetender.connectors r
+  WHERE r.client_id = :client AND r.key_id = :key AND r.phase NOT IN ('pending', 'initializing')
+    AND (r.due_at IS NULL OR r.due_set_at >= :since)
+)
+""")
+"""Found by the client, for which there is an index."""
 _RECORD = text(f"""
 SELECT {columns("r")} FROM bridgetender.connectors r
 WHERE r.bridge = :bridge AND r.account = :account AND r.connector = :connector
@@ -138,6 +149,15 @@ class Status:
     async def key(self, key_id: KeyId) -> KeyStatus | None:
         rows = await self._ask(_KEY, bridge=self._bridge, key=key_id)
         return KeyStatus(*rows[0]) if rows else None
+
+    async def of_client(self, client_id: ClientId) -> Sequence[KeyStatus]:
+        rows = await self._ask(_OF_CLIENT, bridge=self._bridge, client=client_id)
+        return [KeyStatus(*row) for row in rows]
+
+    async def was_tried(self, client_id: ClientId, key_id: KeyId, since: Instant) -> bool:
+        """Tell whether an attempt for the key has ended, whatever came of it, *since* then."""
+        ((tried,),) = await self._ask(_ENDED, client=client_id, key=key_id, since=since)
+        return bool(tried)
 
     async def record(self, slot: Slot) -> Record | None:
         rows = await self._ask(_RECORD, **slot_row(slot))

@@ -1,4 +1,4 @@
-"""What went wrong, as RFC 9457 says it: stable codes, words that say what to do, never the input."""
+"""What went wrong, as RFC 9457 says it: stable codes, what to do, and never the input."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -108,12 +108,13 @@ async def _status(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _bad_entry(_: Request, error: Exception) -> JSONResponse:
-    field, _, words = str(error).partition(": ")
+    field, words = str(error).split(": ", maxsplit=1)
     return told(Problem("invalid", str(error), errors=[{"field": field, "problem": words}]))
 
 
 async def _no_such_thing(_: Request, error: Exception) -> JSONResponse:
-    return told(Problem("not_found", str(error).partition(": see 'bridgetender")[0]))
+    words = str(error).split(": see 'bridgetender", maxsplit=1)[0]
+    return told(Problem("not_found", words))
 
 
 async def _away(_: Request, error: Exception) -> JSONResponse:

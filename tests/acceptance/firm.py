@@ -41,8 +41,8 @@ class Site(Stage):
     settings: dict[str, str] = field(default_factory=dict)
     """Of every daemon that is started from now on."""
 
-    def environment(self, health_port: int = 0) -> dict[str, str]:
-        return Stage.environment(self, health_port) | {
+    def environment(self, health_port: int = 0, api_port: int = 0) -> dict[str, str]:
+        return Stage.environment(self, health_port, api_port) | {
             "DATABASE_URL": self.database_url,
             "BRIDGETENDER_LOG_LEVEL": "DEBUG",
             **self.settings,

@@ -80,7 +80,8 @@ def home() -> Iterator[Path]:
 @asynccontextmanager
 async def running_daemon(home: Path, **environment: str) -> AsyncIterator[Running]:
     """Run it in its own surroundings; what was left running at the end is killed."""
-    settings = {"BRIDGETENDER_CONFIG": "", "BRIDGETENDER_HEALTH_PORT": "0"}
+    ports = {"BRIDGETENDER_HEALTH_PORT": "0", "BRIDGETENDER_API_PORT": "0"}
+    settings = {"BRIDGETENDER_CONFIG": "", **ports}
     said = clean_environment() | settings | environment
     log = Path(tempfile.mkstemp(".log", dir=home)[1])
     with log.open("wb") as sink:  # noqa: ASYNC230

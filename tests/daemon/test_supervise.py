@@ -43,6 +43,7 @@ def settings_for(url: str, keyring: Keyring | None = None) -> Settings:
         keyring=keyring or Keyring([new_key()]),
         bridges=(BridgeSettings(MAIN, NOBODY),),
         health_port=0,
+        api_port=0,
     )
 
 

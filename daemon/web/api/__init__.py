@@ -1,0 +1,1 @@
+"""The API's routes: one file per kind of thing, each route with the roles that may use it."""

@@ -1,0 +1,48 @@
+"""Clients: whose keys they are, and under which account a bridge files them."""
+
+from daemon.store.people import Client
+from daemon.web.api.parts import Admin, Id, Keeping, Viewer, router
+from daemon.web.models import ClientChange, Clients, ClientState, Done, NewClient
+from reconciler.model import ClientId
+
+routes = router("/api/admin", "clients")
+
+
+@routes.get("/clients")
+async def list_clients(keeper: Keeping, _: Viewer) -> Clients:
+    return Clients(clients=[_state(each) for each in await keeper.clients()])
+
+
+@routes.post("/clients", status_code=201)
+async def add_client(body: NewClient, keeper: Keeping, caller: Admin) -> ClientState:
+    return _state(await keeper.add_client(body.name, body.account, caller.actor))
+
+
+@routes.get("/clients/{client_id}")
+async def get_client(client_id: Id, keeper: Keeping, _: Viewer) -> ClientState:
+    return _state(await keeper.client(ClientId(client_id)))
+
+
+@routes.patch("/clients/{client_id}")
+async def change_client(
+    client_id: Id, body: ClientChange, keeper: Keeping, caller: Admin
+) -> ClientState:
+    """Rename, file under another account, pause or suspend: a suspended one's connectors go."""
+    return _state(await keeper.change_client(ClientId(client_id), body, caller.actor))
+
+
+@routes.delete("/clients/{client_id}")
+async def delete_client(client_id: Id, keeper: Keeping, caller: Admin) -> Done:
+    """Delete a client and its keys for good."""
+    keys = await keeper.delete_client(ClientId(client_id), caller.actor)
+    return Done(message=f"Client deleted, with {keys} key(s)")
+
+
+def _state(client: Client) -> ClientState:
+    return ClientState(
+        id=client.id,
+        name=client.name,
+        status=client.status,
+        account=client.account,
+        keys=client.keys,
+    )

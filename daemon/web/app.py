@@ -1,0 +1,39 @@
+"""The API and the console, as one app; health and metrics have an app of their own."""
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from daemon.store.answers import Answers
+from daemon.web import problems
+from daemon.web.api import audit, clients, keys
+from daemon.web.auth import Gate
+from daemon.web.keeper import Keeper
+from daemon.web.shell import Shell
+
+
+@dataclass(slots=True)
+class Backend:
+    """What the app asks."""
+
+    keeper: Keeper
+    gate: Gate
+    answers: Answers
+
+
+def api_app(backend: Backend) -> FastAPI:
+    """Return the app. Nobody comes in without a token, but to see that it is there."""
+    app = FastAPI(
+        title="Bridgetender",
+        description="Clients, their exchange API keys, and where each one stands.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # it would fetch scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.keeper, app.state.gate = backend.keeper, backend.gate
+    app.state.answers = backend.answers
+    problems.install(app)
+    for each in (keys, clients, audit):
+        app.include_router(each.routes)
+    app.add_middleware(Shell)
+    return app

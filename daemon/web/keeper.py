@@ -1,0 +1,268 @@
+"""What people do to clients and keys by API and console, and what they are told of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import anyio
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.entry import KeyEntry, account_name, client_name, filed_account, key_entry, key_label
+from daemon.store.audit import Actor
+from daemon.store.keyring import check_keyring
+from daemon.store.people import CREDENTIALS, Client, NoSuchThing, People, SealedEntry
+from daemon.store.status import KeyStatus, Status
+from daemon.vault import Keyring, ends
+from daemon.web.models import AddedKey, ClientChange, KeyChange, KeyState
+from daemon.web.news import News
+from daemon.web.problems import Problem
+from daemon.words import cure, sentence
+from reconciler.model import BridgeName, ClientId, Instant, KeyId, Phase
+from reconciler.ports import Clock
+from reconciler.slots import account_name as account_of
+from reconciler.verdicts import Undecryptable
+
+_GLANCE = 0.25
+"""Seconds between two looks at what is waited for, if nothing is heard of it before."""
+_SKEW = timedelta(seconds=5)
+"""By which the clock of whoever tried may differ from the database's."""
+
+
+@dataclass(slots=True)
+class Keeper:
+    """*keyring* is asked for each time: it may be replaced. May raise StoreError and Problem."""
+
+    engine: AsyncEngine
+    keyring: Callable[[], Keyring]
+    main: Callable[[], BridgeName]
+    clock: Clock
+    news: News
+    """Told when outcomes were written."""
+
+    # -- keys ----------------------------------------------------------------------------------
+
+    async def add_key(
+        self, client_id: ClientId, entry: KeyEntry, wait: float, by: Actor
+    ) -> AddedKey:
+        """Store a key, and wait for its first attempt for at most *wait* seconds."""
+        await self._require_client(client_id)
+        await self._require_keyring()
+        since = self.clock.now()
+        key_id = await People(self.engine, by).add_key(client_id, sealed(entry, self.keyring()))
+        await self._first_attempt(client_id, key_id, since, wait)
+        return self._added(await self.key(key_id))
+
+    async def keys(self, client_id: ClientId) -> list[KeyState]:
+        await self._require_client(client_id)
+        rows = await People(self.engine).keys(client_id)
+        cipher = {row.id: row.api_key for row in rows}
+        states = await Status(self.engine, self.main()).of_client(client_id)
+        return [self.shown(state, cipher.get(state.key_id)) for state in states]
+
+    async def key(self, key_id: KeyId) -> KeyState:
+        """Raises Problem not_found."""
+        state = await Status(self.engine, self.main()).key(key_id)
+        if state is None:
+            raise _no_key()
+        return self.shown(state, (await self._sealed(key_id)).api_key)
+
+    async def change_key(
+        self, key_id: KeyId, change: KeyChange, wait: float, by: Actor
+    ) -> KeyState:
+        """Rotate, relabel, enable or disable; what was sent is checked before anything changes."""
+        stored, since = await self._sealed(key_id), self.clock.now()
+        values, deeds = await self._changes(stored, change)
+        if values:
+            await People(self.engine, by).change_key(key_id, values, deeds)
+        state = await self.key(key_id)
+        if state.is_active and values.keys() - {"label"}:
+            await self._first_attempt(ClientId(state.client_id), key_id, since, wait)
+            state = await self.key(key_id)
+        return state
+
+    async def _changes(
+        self, stored: SealedEntry, change: KeyChange
+    ) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
+        """Return the columns that are to be otherwise, and what the audit is told of it."""
+        values: dict[str, object] = {}
+        deeds: dict[str, dict[str, object]] = {}
+        if rotated := _rotated(stored.exchange, change):
+            await self._require_keyring()
+            new = sealed(rotated, self.keyring())
+            values |= {name: getattr(new, name) for name in CREDENTIALS}
+            deeds["key_rotated"] = {}
+        if "label" in change.model_fields_set:
+            values["label"] = key_label(change.label) if change.label is not None else None
+            deeds["key_relabelled"] = {"label": values["label"]}
+        if change.is_active not in (None, stored.is_active):
+            values["is_active"] = change.is_active
+            deeds["key_enabled" if change.is_active else "key_disabled"] = {}
+        return values, deeds
+
+    async def require_key_of(self, client_id: ClientId, key_id: KeyId) -> None:
+        """Raises Problem not_found, also for another client's key."""
+        if (await self.key(key_id)).client_id != client_id:
+            raise _no_key()
+
+    async def delete_key(self, key_id: KeyId, by: Actor) -> None:
+        try:
+            await People(self.engine, by).delete_key(key_id)
+        except NoSuchThing:
+            raise _no_key() from None
+
+    async def reinitialize(
+        self,
+        wait: float,
+        by: Actor,
+        *,
+        client_id: ClientId | None = None,
+        key_id: KeyId | None = None,
+    ) -> tuple[int, list[KeyState]]:
+        """Ask for active keys to be initialized again: of a client, one key, or all."""
+        if client_id is not None:
+            await self._require_client(client_id)
+        elif key_id is not None:
+            client_id = ClientId((await self.key(key_id)).client_id)
+        since = self.clock.now()
+        count = await People(self.engine, by).wish(client_id=client_id, key_id=key_id)
+        if client_id is None:
+            return count, []
+        wanted = [k for k in await self.keys(client_id) if key_id in (None, k.id) and k.is_active]
+        with anyio.move_on_after(wait):
+            for key in wanted:
+                await self._first_attempt(client_id, KeyId(key.id), since, wait)
+        return count, [k for k in await self.keys(client_id) if key_id in (None, k.id)]
+
+    # -- clients -------------------------------------------------------------------------------
+
+    async def clients(self) -> Sequence[Client]:
+        return await People(self.engine).clients()
+
+    async def client(self, client_id: ClientId) -> Client:
+        return await self._require_client(client_id)
+
+    async def add_client(self, name: str, account: str | None, by: Actor) -> Client:
+        name = client_name(name)
+        if account is None:
+            filed_account(account_of(name, None))
+            settings = None
+        else:
+            settings = {"bridge_account": account_name(account)}
+        made = await People(self.engine, by).add_client(name, settings)
+        return await self._require_client(made)
+
+    async def change_client(self, client_id: ClientId, change: ClientChange, by: Actor) -> Client:
+        before, people = await self._require_client(client_id), People(self.engine, by)
+        said = change.model_fields_set
+        name = client_name(change.name) if change.name is not None else None
+        account = account_name(change.account) if change.account is not None else None
+        if "account" in said or name:
+            kept = account if "account" in said else _own_account(before)
+            if kept is None:
+                filed_account(account_of(name or before.name, None))
+            await people.refile(client_id, kept, name)
+        if change.status is not None and change.status != before.status:
+            await people.set_status(client_id, change.status)
+        return await self._require_client(client_id)
+
+    async def delete_client(self, client_id: ClientId, by: Actor) -> int:
+        await self._require_client(client_id)
+        return await People(self.engine, by).delete_client(client_id)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    async def _require_client(self, client_id: ClientId) -> Client:
+        try:
+            return await People(self.engine).client(str(client_id))
+        except NoSuchThing:
+            raise Problem("not_found", "There is no client with this id.") from None
+
+    async def _require_keyring(self) -> None:
+        try:
+            await check_keyring(self.engine, self.keyring().unseal)
+        except Undecryptable:
+            words = "This daemon's ENCRYPTION_KEY is outdated: tell an operator. Nothing changed."
+            raise Problem("internal", words) from None
+
+    async def _sealed(self, key_id: KeyId) -> SealedEntry:
+        try:
+            return await People(self.engine).sealed(key_id)
+        except NoSuchThing:
+            raise _no_key() from None
+
+    async def _first_attempt(
+        self, client_id: ClientId, key_id: KeyId, since: Instant, wait: float
+    ) -> None:
+        """Return once an attempt has ended, or none is to be expected, or *wait* seconds passed."""
+        status = Status(self.engine, self.main())
+        with anyio.move_on_after(wait):
+            while not await status.was_tried(client_id, key_id, since - _SKEW):
+                await self.news.wait(_GLANCE)
+                found = await status.key(key_id)
+                if found is None or found.phase in (Phase.CONFLICT, "inactive"):
+                    return
+
+    def shown(self, state: KeyStatus, api_key: str | None) -> KeyState:
+        """Return what people see of a key; *api_key* is its ciphertext."""
+        names = KeyState.model_fields.keys() & set(KeyStatus.__slots__)
+        values = {name: getattr(state, name) for name in names}
+        return KeyState(
+            **values,
+            id=state.key_id,
+            api_key=self._ends(api_key),
+            why=sentence(state.reason, state.message),
+            todo=cure(state.reason),
+        )
+
+    def _ends(self, api_key: str | None) -> str | None:
+        if api_key is None:
+            return None
+        try:
+            return ends(self.keyring().unseal(api_key))
+        except Undecryptable:
+            return None
+
+    @staticmethod
+    def _added(key: KeyState) -> AddedKey:
+        live = key.phase == Phase.LIVE and key.reason != "changed"
+        why = f"Trading Bridge connector initialization failed: {key.why}."
+        return AddedKey(
+            message="API key added successfully",
+            id=key.id,
+            trading_bridge_configured=live,
+            trading_bridge_warning=None if live else f"{why} Use 'Reinitialize' button to retry.",
+            key=key,
+        )
+
+
+def sealed(entry: KeyEntry, keyring: Keyring) -> SealedEntry:
+    """Return *entry* encrypted, ready to be stored."""
+    return SealedEntry(
+        entry.exchange,
+        keyring.seal(entry.api_key),
+        keyring.seal(entry.api_secret),
+        keyring.seal(entry.passphrase) if entry.passphrase else None,
+        entry.label,
+        entry.is_testnet,
+    )
+
+
+def _rotated(exchange: str, change: KeyChange) -> KeyEntry | None:
+    """Return the new credentials, if any were sent. Raises BadEntry, and Problem for a part."""
+    sent = (change.api_key, change.api_secret, change.passphrase)
+    if not any(sent):
+        return None
+    if change.api_key is None or change.api_secret is None:
+        words = "New credentials come all together: api_key, api_secret and the passphrase, if any."
+        raise Problem("invalid", words)
+    plain = [each.get_secret_value() if each else None for each in sent]
+    return key_entry(exchange, plain[0] or "", plain[1] or "", plain[2])
+
+
+def _own_account(client: Client) -> str | None:
+    """Return the account that a client was given, not the one made from its name."""
+    return None if client.account == account_of(client.name, None) else client.account
+
+
+def _no_key() -> Problem:
+    return Problem("not_found", "There is no key with this id.")

@@ -1,0 +1,148 @@
+"""What the API takes and answers. Secrets are wrapped when they arrive, and never answered."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from daemon.entry import KeyEntry, key_entry
+
+_LONGEST = 65_536
+Plain = Annotated[str, Field(max_length=1_000)]
+Sealed = Annotated[SecretStr, Field(max_length=_LONGEST)]
+Wait = Annotated[float, Field(ge=0, le=30)]
+
+
+class Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class NewKey(Asked):
+    """A key as an exchange issues it; `passphrase` where the exchange has one."""
+
+    exchange: Annotated[Plain, Field(examples=["binance"])]
+    api_key: Annotated[Sealed, Field(examples=["the key as the exchange shows it"])]
+    api_secret: Annotated[Sealed, Field(examples=["the secret as the exchange shows it"])]
+    passphrase: Sealed | None = None
+    label: Annotated[Plain | None, Field(examples=["desk 2"])] = None
+    is_testnet: bool = False
+
+    def entry(self) -> KeyEntry:
+        """Raises BadEntry."""
+        passphrase = self.passphrase.get_secret_value() if self.passphrase else None
+        return key_entry(
+            self.exchange,
+            self.api_key.get_secret_value(),
+            self.api_secret.get_secret_value(),
+            passphrase,
+            self.label,
+            is_testnet=self.is_testnet,
+        )
+
+
+class NewKeyOf(NewKey):
+    client_id: UUID
+
+
+class KeyChange(Asked):
+    """What is to be otherwise; what is left out stays. New credentials come all together."""
+
+    api_key: Sealed | None = None
+    api_secret: Sealed | None = None
+    passphrase: Sealed | None = None
+    label: Plain | None = None
+    is_active: bool | None = None
+
+
+class NewClient(Asked):
+    name: Annotated[Plain, Field(examples=["Acme Capital"])]
+    account: Annotated[Plain | None, Field(examples=["client_acme"])] = None
+
+
+class ClientChange(Asked):
+    name: Plain | None = None
+    account: Plain | None = None
+    status: Literal["ACTIVE", "PAUSED", "SUSPENDED"] | None = None
+
+
+class KeyState(BaseModel):
+    """One key and where it stands: `why` in words, `todo` what helps, `due_at` the next try."""
+
+    id: UUID
+    client_id: UUID
+    client: str
+    exchange: str
+    label: str | None
+    is_testnet: bool
+    is_active: bool
+    api_key: Annotated[str | None, Field(examples=["abcd…wxyz"])]
+    bridge: str
+    account: str
+    connector: str
+    phase: Annotated[str, Field(examples=["live"])]
+    reason: Annotated[str, Field(examples=["applied"])]
+    why: str
+    todo: str
+    failures: int
+    due_at: datetime | None
+    last_attempt_at: datetime | None
+    live_since: datetime | None
+    verified: str
+    verified_at: datetime | None
+
+
+class AddedKey(BaseModel):
+    """`trading_bridge_configured`: its connector is live. Where it is not, why not, yet."""
+
+    message: str
+    id: UUID
+    trading_bridge_configured: bool
+    trading_bridge_warning: str | None = None
+    key: KeyState
+
+
+class ClientState(BaseModel):
+    id: UUID
+    name: str
+    status: str
+    account: str
+    keys: int
+
+
+class Keys(BaseModel):
+    keys: list[KeyState]
+
+
+class Clients(BaseModel):
+    clients: list[ClientState]
+
+
+class Reinitialized(BaseModel):
+    """How many active keys are initialized again."""
+
+    message: str
+    keys: int
+    states: list[KeyState] = []
+
+
+class Done(BaseModel):
+    message: str
+
+
+class DeedState(BaseModel):
+    id: int
+    at: datetime
+    actor: str
+    role: str
+    action: str
+    client_id: UUID | None
+    key_id: UUID | None
+    detail: dict[str, Any]
+
+
+class Deeds(BaseModel):
+    """The newest first; `next` is the `before` of the next page, null at the end."""
+
+    audit: list[DeedState]
+    next: int | None
