@@ -1,0 +1,86 @@
+"""The API over a real database, with a real loop before a fake bridge; answers are searched."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.clock import SystemClock
+from daemon.store.answers import Answers
+from daemon.store.audit import NOBODY
+from daemon.store.people import People
+from daemon.store.tokens import Tokens
+from daemon.tokens import Role, digest_of, new_token
+from daemon.vault import Keyring, new_key
+from daemon.web.app import Backend, api_app
+from daemon.web.auth import Gate
+from daemon.web.keeper import Keeper
+from daemon.web.news import News
+from reconciler.model import ClientId, Secret
+from reconciler.routes import MAIN
+
+API_KEY = "canary-key-5d1f2f0c9a7e4b6d8c3a1e0f-yek"
+API_SECRET = "Y2FuYXJ5LXNlY3JldC1jYW5hcnktc2VjcmV0"
+PASSPHRASE = "canary-passphrase-77"
+CANARIES = (API_KEY, API_SECRET, PASSPHRASE)
+KEY = {"exchange": "binance", "api_key": API_KEY, "api_secret": API_SECRET}
+
+
+@dataclass
+class Office:
+    """The API, and tokens to come in by."""
+
+    engine: AsyncEngine
+    keyring: Keyring = field(default_factory=lambda: Keyring([new_key()]))
+    heard: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.news = News()
+        clock = SystemClock()
+        self.keeper = Keeper(self.engine, lambda: self.keyring, lambda: MAIN, clock, self.news)
+        self.gate = Gate(Tokens(self.engine), clock)
+        self.app = api_app(Backend(self.keeper, self.gate, Answers(self.engine)))
+
+    async def token(self, role: Role = "admin", **more: Any) -> Secret:
+        made = new_token()
+        name = f"{role} for tests"
+        await Tokens(self.engine).create(name, role, digest_of(made), NOBODY, **more)
+        return made
+
+    def web(self, token: Secret | None = None, **more: Any) -> httpx.AsyncClient:
+        """Return a client of the API; whatever is answered is searched for secrets at the end."""
+        headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
+
+        async def hear(response: httpx.Response) -> None:
+            await response.aread()
+            self.heard.append(f"{response.headers!r} {response.text}")
+
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
+            base_url="http://bridgetender",
+            headers=headers,
+            event_hooks={"response": [hear]},
+            **more,
+        )
+
+
+@pytest.fixture
+async def office(engine: AsyncEngine) -> AsyncIterator[Office]:
+    office = Office(engine)
+    yield office
+    for secret in CANARIES:
+        assert not [text for text in office.heard if secret in text]
+
+
+@pytest.fixture
+async def admin(office: Office) -> AsyncIterator[httpx.AsyncClient]:
+    async with office.web(await office.token()) as web:
+        yield web
+
+
+@pytest.fixture
+async def acme(office: Office) -> ClientId:
+    return await People(office.engine).add_client("Acme Capital")

@@ -1,0 +1,95 @@
+"""Every route, tried by everybody: a route that does not say who may use it fails here."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from daemon.store.audit import NOBODY
+from daemon.store.tokens import Tokens
+from daemon.tokens import Role, digest_of, new_token
+from reconciler.model import ClientId
+from tests.daemon.web.conftest import Office
+
+pytestmark = pytest.mark.anyio
+OPEN = {"/api/openapi.json"}
+"""It tells nothing that the source does not."""
+
+
+def routes_of(app: FastAPI) -> list[APIRoute]:
+    return [route for route in _walk(app.routes) if isinstance(route, APIRoute)]
+
+
+def _walk(routes: Iterable[object]) -> Iterator[object]:
+    """FastAPI keeps a router that is included as one, in a route of its own kind."""
+    for route in routes:
+        router = getattr(route, "original_router", None)
+        yield from (route,) if router is None else _walk(router.routes)
+
+
+def roles_of(dependant: Dependant) -> Iterator[tuple[Role, ...]]:
+    found = getattr(dependant.call, "roles", None)
+    if found:
+        yield found
+    for each in dependant.dependencies:
+        yield from roles_of(each)
+
+
+def path_of(route: APIRoute) -> str:
+    names: dict[str, Any] = {name: str(uuid4()) for name in route.param_convertors}
+    return route.path.format(**names)
+
+
+async def test_every_route_says_who_may_use_it(office: Office) -> None:
+    assert len(routes_of(office.app)) > 10
+    for route in routes_of(office.app):
+        if route.path not in OPEN:
+            assert len(list(roles_of(route.dependant))) == 1, route.path
+
+
+async def test_nobody_comes_in_without_a_token_that_is_good(office: Office, acme: ClientId) -> None:
+    tokens, now = Tokens(office.engine), datetime.now(UTC)
+    revoked, expired, unknown = new_token(), new_token(), new_token()
+    made = await tokens.create("revoked", "admin", digest_of(revoked), NOBODY)
+    await tokens.revoke(str(made.id), NOBODY)
+    ended = now - timedelta(seconds=1)
+    await tokens.create("expired", "admin", digest_of(expired), NOBODY, expires_at=ended)
+    office.gate.failures.most = 10_000
+    for token in (None, revoked, expired, unknown):
+        async with office.web(token) as web:
+            for route in routes_of(office.app):
+                for method in (route.methods or set()) - {"HEAD"}:
+                    answer = await web.request(method, path_of(route))
+                    assert answer.status_code == 401, (route.path, token)
+                    assert answer.json()["code"] == "unauthorized"
+                    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    del acme
+
+
+@pytest.mark.parametrize("role", get_args(Role))
+async def test_a_role_may_use_what_it_is_named_for_and_nothing_else(
+    office: Office, acme: ClientId, role: Role
+) -> None:
+    whose = {"client_id": acme} if role == "client" else {}
+    async with office.web(await office.token(role, **whose)) as web:
+        for route in routes_of(office.app):
+            (roles,) = roles_of(route.dependant)
+            for method in (route.methods or set()) - {"HEAD"}:
+                answer = await web.request(method, path_of(route))
+                assert (answer.status_code == 403) is (role not in roles), (route.path, role)
+                assert answer.status_code != 401
+
+
+async def test_who_tries_tokens_out_is_not_heard_for_a_while(office: Office) -> None:
+    async with office.web(new_token()) as web:
+        codes = [(await web.get("/api/admin/clients")).status_code for _ in range(12)]
+    assert codes == [401] * 10 + [429] * 2
+    async with office.web(await office.token()) as web:
+        answer = await web.get("/api/admin/clients")
+    assert (answer.status_code, answer.json()["code"]) == (429, "throttled")
+    assert int(answer.headers["Retry-After"]) >= 1
