@@ -16,6 +16,7 @@ from reconciler.pacing import Breaker, Limit
 from reconciler.ports import Bridge, Clients, Clock, Keys, Leases, Ledger, Meter, Vault
 from reconciler.records import Scribe
 from reconciler.rules import Rules
+from reconciler.stepping import Stepping
 from reconciler.verdicts import LeaseLost
 
 
@@ -81,6 +82,7 @@ class Desk:
     """Planned, most urgent and not written yet: the worker is about to write their intents."""
     room: Callable[[str], int] = lambda _: 0
     """How many more of an exchange the worker would take now."""
+    stepping: Stepping = field(init=False)
     limit: Limit = field(init=False)
     paces: Paces = field(init=False)
     _passes: list[Pass] = field(default_factory=list)
@@ -89,6 +91,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         rules = self.ports.rules
+        self.stepping = Stepping(self.ports.clock)
         self.limit = Limit(1, rules.concurrency, min(rules.concurrency_start, rules.concurrency))
         self.paces = Paces(rules)
 
@@ -98,6 +101,7 @@ class Desk:
 
     def scribe(self) -> Scribe:
         ports = self.ports
+        self.stepping.note()
         return Scribe(ports.clock.now(), ports.draw, ports.rules)
 
     def next_attempt(self) -> str:

@@ -18,7 +18,6 @@ from reconciler.planning import Planner
 from reconciler.ports import Clients
 from reconciler.pulse import Pulse
 from reconciler.sharing import Sharing, ask_again, gives_back, may_take
-from reconciler.stepping import Stepping
 from reconciler.verdicts import LeaseLost, StoreError
 from reconciler.working import Worker
 
@@ -135,10 +134,9 @@ class Loop:
 
     async def _mind_the_clock(self, desk: Desk) -> None:
         """Let nothing wait for a time that a clock which was set back reaches much later."""
-        stepping = Stepping(self._ports.clock)
         while True:
             await anyio.sleep(self._ports.rules.renew.total_seconds())
-            if stepping.was_set_back():
+            if desk.stepping.was_set_back():
                 log.warning("clock_set_back", bridge=self._bridge)
                 await self._insist(desk, self._ports.ledger.redate)
                 desk.work.ring()

@@ -15,6 +15,10 @@ class Stepping:
         self._clock = clock
         self._began = self._beginning()
 
+    def note(self) -> None:
+        """Take note of how far it is ahead now: something is about to be dated by it."""
+        self._began = max(self._began, self._beginning())
+
     def was_set_back(self) -> bool:
         """Tell whether it was, by more than CLOCK_SKEW, since this last said so."""
         began = self._beginning()

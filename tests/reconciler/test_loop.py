@@ -1410,6 +1410,21 @@ async def test_an_outcome_that_is_written_after_the_clock_was_set_back_is_due_th
         await house.at_rest(within=10)
 
 
+async def test_a_clock_that_is_ahead_for_a_moment_delays_nothing_that_was_dated_then() -> None:
+    house = House()
+    await acme(house)
+    house.bridge.always("initialize", Raises(Unclear("500")))
+    loop, clock = with_clock(house)
+    async with house.running(loop):
+        await anyio.sleep(6.5)
+        tried, clock.ahead = house.bridge.count("initialize"), timedelta(days=1)
+        await anyio.sleep(1.5)
+        assert house.bridge.count("initialize") == tried + 1
+        clock.ahead = timedelta(0)
+        house.bridge.heal()
+        await house.at_rest(within=10)
+
+
 async def test_what_a_holder_dated_whose_clock_was_ahead_does_not_wait_for_that_time() -> None:
     house = House()
     await acme(house)

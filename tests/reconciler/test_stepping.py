@@ -47,3 +47,13 @@ def test_small_steps_back_add_up() -> None:
     assert not stepping.was_set_back()
     clock.ahead -= timedelta(seconds=1)
     assert stepping.was_set_back()
+
+
+def test_ahead_for_a_moment_it_is_noticed_where_something_was_dated_then() -> None:
+    clock = Hands()
+    stepping = Stepping(clock)
+    clock.ahead = MINUTE
+    stepping.note()
+    clock.ahead = timedelta(0)
+    assert stepping.was_set_back()
+    assert not stepping.was_set_back()
