@@ -1,6 +1,6 @@
 """Where every key stands, for people and for metrics. Read only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.store.desired import BRIDGE, ROUTES, desired, paused
 from daemon.store.engine import transaction
 from daemon.store.rows import columns, slot_row, to_record
-from reconciler.model import BridgeName, ClientId, Instant, KeyId, Record, Slot
+from reconciler.model import BridgeName, ClientId, KeyId, Record, Slot
 from reconciler.routes import MAIN
 
 
@@ -102,14 +102,10 @@ _KEY = text(f"{STANDING} WHERE k.id = :key")
 _OF_CLIENT = text(f"""
 {STANDING} WHERE k.client_id = :client ORDER BY k.exchange, k.created_at, k.id
 """)
-_ENDED = text("""
-SELECT EXISTS (
-  SELECT FROM bridgetender.connectors r
-  WHERE r.client_id = :client AND r.key_id = :key AND r.phase NOT IN ('pending', 'initializing')
-    AND (r.due_at IS NULL OR r.due_set_at >= :since)
-)
+_TRIED = text("""
+SELECT r.key_id, coalesce(r.due_set_at, 'epoch') FROM bridgetender.connectors r
+WHERE r.client_id = :client AND r.phase NOT IN ('pending', 'initializing')
 """)
-"""Found by the client, for which there is an index."""
 _RECORD = text(f"""
 SELECT {columns("r")} FROM bridgetender.connectors r
 WHERE r.bridge = :bridge AND r.account = :account AND r.connector = :connector
@@ -154,10 +150,10 @@ class Status:
         rows = await self._ask(_OF_CLIENT, bridge=self._bridge, client=client_id)
         return [KeyStatus(*row) for row in rows]
 
-    async def was_tried(self, client_id: ClientId, key_id: KeyId, since: Instant) -> bool:
-        """Tell whether an attempt for the key has ended, whatever came of it, *since* then."""
-        ((tried,),) = await self._ask(_ENDED, client=client_id, key=key_id, since=since)
-        return bool(tried)
+    async def tried(self, client_id: ClientId) -> Mapping[KeyId, datetime]:
+        """Return when what came of each key's last attempt was written; none while one is due."""
+        rows = await self._ask(_TRIED, client=client_id)
+        return {KeyId(key): at for key, at in rows}
 
     async def record(self, slot: Slot) -> Record | None:
         rows = await self._ask(_RECORD, **slot_row(slot))

@@ -1,8 +1,8 @@
 """What people do to clients and keys by API and console, and what they are told of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 
 import anyio
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,15 +17,13 @@ from daemon.web.models import AddedKey, ClientChange, KeyChange, KeyState
 from daemon.web.news import News
 from daemon.web.problems import Problem
 from daemon.words import cure, sentence
-from reconciler.model import BridgeName, ClientId, Instant, KeyId, Phase
+from reconciler.model import BridgeName, ClientId, KeyId, Phase, Reason
 from reconciler.ports import Clock
 from reconciler.slots import account_name as account_of
 from reconciler.verdicts import Undecryptable
 
 _GLANCE = 0.25
 """Seconds between two looks at what is waited for, if nothing is heard of it before."""
-_SKEW = timedelta(seconds=5)
-"""By which the clock of whoever tried may differ from the database's."""
 
 
 @dataclass(slots=True)
@@ -39,6 +37,10 @@ class Keeper:
     news: News
     """Told when outcomes were written."""
 
+    @property
+    def _status(self) -> Status:
+        return Status(self.engine, self.main())
+
     # -- keys ----------------------------------------------------------------------------------
 
     async def add_key(
@@ -47,21 +49,20 @@ class Keeper:
         """Store a key, and wait for its first attempt for at most *wait* seconds."""
         await self._require_client(client_id)
         await self._require_keyring()
-        since = self.clock.now()
         key_id = await People(self.engine, by).add_key(client_id, sealed(entry, self.keyring()))
-        await self._first_attempt(client_id, key_id, since, wait)
+        await self._next_attempt(client_id, {key_id}, {}, wait)
         return self._added(await self.key(key_id))
 
     async def keys(self, client_id: ClientId) -> list[KeyState]:
         await self._require_client(client_id)
         rows = await People(self.engine).keys(client_id)
         cipher = {row.id: row.api_key for row in rows}
-        states = await Status(self.engine, self.main()).of_client(client_id)
+        states = await self._status.of_client(client_id)
         return [self.shown(state, cipher.get(state.key_id)) for state in states]
 
     async def key(self, key_id: KeyId) -> KeyState:
         """Raises Problem not_found."""
-        state = await Status(self.engine, self.main()).key(key_id)
+        state = await self._status.key(key_id)
         if state is None:
             raise _no_key()
         return self.shown(state, (await self._sealed(key_id)).api_key)
@@ -70,15 +71,15 @@ class Keeper:
         self, key_id: KeyId, change: KeyChange, wait: float, by: Actor
     ) -> KeyState:
         """Rotate, relabel, enable or disable; what was sent is checked before anything changes."""
-        stored, since = await self._sealed(key_id), self.clock.now()
+        stored, state = await self._sealed(key_id), await self.key(key_id)
         values, deeds = await self._changes(stored, change)
+        client_id = ClientId(state.client_id)
+        before = await self._status.tried(client_id)
         if values:
             await People(self.engine, by).change_key(key_id, values, deeds)
-        state = await self.key(key_id)
-        if state.is_active and values.keys() - {"label"}:
-            await self._first_attempt(ClientId(state.client_id), key_id, since, wait)
-            state = await self.key(key_id)
-        return state
+        if values.get("is_active", stored.is_active) and values.keys() - {"label"}:
+            await self._next_attempt(client_id, {key_id}, before, wait)
+        return await self.key(key_id)
 
     async def _changes(
         self, stored: SealedEntry, change: KeyChange
@@ -123,14 +124,13 @@ class Keeper:
             await self._require_client(client_id)
         elif key_id is not None:
             client_id = ClientId((await self.key(key_id)).client_id)
-        since = self.clock.now()
+        before = await self._status.tried(client_id) if client_id else {}
         count = await People(self.engine, by).wish(client_id=client_id, key_id=key_id)
         if client_id is None:
             return count, []
-        wanted = [k for k in await self.keys(client_id) if key_id in (None, k.id) and k.is_active]
-        with anyio.move_on_after(wait):
-            for key in wanted:
-                await self._first_attempt(client_id, KeyId(key.id), since, wait)
+        states = await self._status.of_client(client_id)
+        wished = {k.key_id for k in states if k.is_active and key_id in (None, k.key_id)}
+        await self._next_attempt(client_id, wished, before, wait)
         return count, [k for k in await self.keys(client_id) if key_id in (None, k.id)]
 
     # -- clients -------------------------------------------------------------------------------
@@ -190,17 +190,27 @@ class Keeper:
         except NoSuchThing:
             raise _no_key() from None
 
-    async def _first_attempt(
-        self, client_id: ClientId, key_id: KeyId, since: Instant, wait: float
+    async def _next_attempt(
+        self,
+        client_id: ClientId,
+        keys: Collection[KeyId],
+        before: Mapping[KeyId, datetime],
+        wait: float,
     ) -> None:
-        """Return once an attempt has ended, or none is to be expected, or *wait* seconds passed."""
-        status = Status(self.engine, self.main())
+        """Return once what came of each is not what was there *before*, at most *wait* seconds.
+
+        None is to be expected of what is in conflict, paused or inactive.
+        """
         with anyio.move_on_after(wait):
-            while not await status.was_tried(client_id, key_id, since - _SKEW):
-                await self.news.wait(_GLANCE)
-                found = await status.key(key_id)
-                if found is None or found.phase in (Phase.CONFLICT, "inactive"):
+            while True:
+                tried = await self._status.tried(client_id)
+                left = {key for key in keys if tried.get(key) in (None, before.get(key))}
+                if not left or not any(
+                    key.key_id in left and _to_be_tried(key)
+                    for key in await self._status.of_client(client_id)
+                ):
                     return
+                await self.news.wait(_GLANCE)
 
     def shown(self, state: KeyStatus, api_key: str | None) -> KeyState:
         """Return what people see of a key; *api_key* is its ciphertext."""
@@ -257,6 +267,10 @@ def _rotated(exchange: str, change: KeyChange) -> KeyEntry | None:
         raise Problem("invalid", words)
     plain = [each.get_secret_value() if each else None for each in sent]
     return key_entry(exchange, plain[0] or "", plain[1] or "", plain[2])
+
+
+def _to_be_tried(key: KeyStatus) -> bool:
+    return key.phase not in (Phase.CONFLICT, "inactive") and key.reason != Reason.PAUSED
 
 
 def _own_account(client: Client) -> str | None:
