@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from daemon.store.answers import Answers
 from daemon.web import problems
-from daemon.web.api import audit, clients, keys
+from daemon.web.api import audit, bridges, clients, history, keys, pauses
 from daemon.web.auth import Gate
 from daemon.web.keeper import Keeper
 from daemon.web.shell import Shell
@@ -33,7 +33,7 @@ def api_app(backend: Backend) -> FastAPI:
     app.state.keeper, app.state.gate = backend.keeper, backend.gate
     app.state.answers = backend.answers
     problems.install(app)
-    for each in (keys, clients, audit):
+    for each in (keys, clients, pauses, history, bridges, audit):
         app.include_router(each.routes)
     app.add_middleware(Shell)
     return app

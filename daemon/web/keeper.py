@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import anyio
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -10,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.entry import KeyEntry, account_name, client_name, filed_account, key_entry, key_label
 from daemon.store.audit import Actor
 from daemon.store.keyring import check_keyring
+from daemon.store.pauses import Scope, Subject
 from daemon.store.people import CREDENTIALS, Client, NoSuchThing, People, SealedEntry
+from daemon.store.routes import routes_in_force
 from daemon.store.status import KeyStatus, Status
 from daemon.vault import Keyring, ends
 from daemon.web.models import AddedKey, ClientChange, KeyChange, KeyState
@@ -169,6 +172,26 @@ class Keeper:
         await self._require_client(client_id)
         return await People(self.engine, by).delete_client(client_id)
 
+    async def subject(self, scope: Scope, said: str) -> Subject:
+        """Return what a pause is to reach. Raises Problem not_found."""
+        match scope:
+            case "all":
+                return Subject("all")
+            case "bridge":
+                return await self._bridge(said)
+            case "client":
+                client = await self._require_client(ClientId(_id(said)))
+                return Subject("client", str(client.id), client.name)
+            case "key":
+                key = await self.key(KeyId(_id(said)))
+                return Subject("key", str(key.id), f"{key.client}'s key for {key.exchange}")
+
+    async def _bridge(self, name: str) -> Subject:
+        named = {bridge for _, _, bridge in await routes_in_force(self.engine)} or {self.main()}
+        if name not in named:
+            raise Problem("not_found", f"There is no such bridge; there is {', '.join(named)}.")
+        return Subject("bridge", name, name)
+
     # -- inside --------------------------------------------------------------------------------
 
     async def _require_client(self, client_id: ClientId) -> Client:
@@ -271,6 +294,13 @@ def _rotated(exchange: str, change: KeyChange) -> KeyEntry | None:
 
 def _to_be_tried(key: KeyStatus) -> bool:
     return key.phase not in (Phase.CONFLICT, "inactive") and key.reason != Reason.PAUSED
+
+
+def _id(said: str) -> UUID:
+    try:
+        return UUID(said)
+    except ValueError:
+        raise Problem("not_found", "There is nothing with this id.") from None
 
 
 def _own_account(client: Client) -> str | None:
