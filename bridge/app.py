@@ -13,6 +13,7 @@ from bridge import problems
 from bridge.connectors import Registry
 from bridge.door import Door
 from bridge.egress import NO_RULES, Rules
+from bridge.lag import lag_told
 from bridge.listing import Listings
 from bridge.manners import Manners
 from bridge.metrics import Metrics
@@ -76,7 +77,8 @@ async def _service(settings: Settings) -> AsyncIterator[Service]:
         )
         fresh = asyncio.create_task(shelf.keep_fresh())
         try:
-            yield Service(registry, shelf, metrics, settings.limit_s)
+            with lag_told(metrics.lag.observe):
+                yield Service(registry, shelf, metrics, settings.limit_s)
         finally:
             fresh.cancel()
             await shelf.close()

@@ -153,6 +153,11 @@ class Registry:
             connector.state = state
             self._move()
 
+    def states(self) -> Counter[tuple[str, str]]:
+        """Count connectors by exchange and state."""
+        held = (c for a in self._accounts.values() for c in a.connectors.values())
+        return Counter((c.name, c.state) for c in held)
+
     def listing(self) -> Iterator[Connector]:
         """Every connector, by account, then by name."""
         for account in self.accounts():

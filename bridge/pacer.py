@@ -6,6 +6,7 @@
 import asyncio
 import math
 import re
+import time
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol, cast
 
@@ -28,10 +29,11 @@ _CREDENTIALS = ("apiKey", "walletAddress", "login", "token")
 
 
 class Watch(Protocol):
-    """Hears how long calls waited, and of those that were sent away."""
+    """Hears how long calls waited and took, in seconds, and of those that were sent away."""
 
     def waited(self, exchange: str, egress: str, seconds: float) -> None: ...
     def sent_away(self, exchange: str, egress: str) -> None: ...
+    def answered(self, exchange: str, seconds: float) -> None: ...
 
 
 class Unwatched:
@@ -41,6 +43,9 @@ class Unwatched:
         pass
 
     def sent_away(self, exchange: str, egress: str) -> None:
+        pass
+
+    def answered(self, exchange: str, seconds: float) -> None:
         pass
 
 
@@ -63,7 +68,7 @@ class Lane:
         self.exchange, self.egress = exchange, egress
         self.line = Line(interval_s, counts_accounts=exchange in COUNTS_ACCOUNTS)
         self._patience_s = patience_s
-        self._watch = watch or Unwatched()
+        self.watch = watch or Unwatched()
         self._home = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._events: dict[Call, anyio.Event] = {}
@@ -103,7 +108,7 @@ class Lane:
         self._advance()
         if not call.started:
             await self._started(call, patience)
-        self._watch.waited(self.exchange, self.egress, self._home.time() - began)
+        self.watch.waited(self.exchange, self.egress, self._home.time() - began)
 
     async def _started(self, call: Call, patience: float) -> None:
         event = self._events[call] = anyio.Event()
@@ -139,7 +144,7 @@ class Lane:
         return self._patience_s if math.isinf(left) else max(0.0, left / 2)
 
     def _sent_away(self, who: Hashable | None, cost: float) -> Trouble:
-        self._watch.sent_away(self.exchange, self.egress)
+        self.watch.sent_away(self.exchange, self.egress)
         after = self.line.promise(who, cost, self._home.time())
         why = "it has told us to wait" if self.quiet_s else "too many calls wait for their turn"
         words = f"{self.exchange} asks for patience: {why}, so this call was not sent"
@@ -171,11 +176,14 @@ class Paced:
 
     async def fetch(self, *request: Any, **more: Any) -> Any:
         who = _who(self)
+        began = time.monotonic()
         try:
             answer = await cast("Any", super()).fetch(*request, **more)
         except BaseError as error:
             self.lane.told(who, error)
             raise
+        finally:
+            self.lane.watch.answered(self.lane.exchange, time.monotonic() - began)
         self.lane.eased(who)
         return answer
 

@@ -40,7 +40,7 @@ async def health(serving: Serving) -> dict[str, str]:
 @router.get("/metrics", tags=["health"])
 async def metrics(serving: Serving) -> Response:
     """Return Prometheus' text format."""
-    text = serving.metrics.render(serving.registry.counts)
+    text = serving.metrics.render(serving.registry, serving.shelf)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -6,7 +6,7 @@ read-only, on a class made for the exchange, whose objects hold credentials and 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -103,6 +103,10 @@ class Template:
     def age_s(self) -> float | None:
         """Return the seconds since markets were loaded, None before they were."""
         return None if self.loaded_at is None else self._manner.now() - self.loaded_at
+
+    @property
+    def lanes(self) -> Iterable[Lane]:
+        return self._lanes.values()
 
     def make(self, offered: Offered, outward: Outward | None = None) -> Any:
         """Return a ccxt object that holds *offered*, its own options and nothing else.

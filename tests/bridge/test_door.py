@@ -81,19 +81,3 @@ class TestWithoutToken:
         answer = await bridge.post("/accounts/create", content=endless())
         assert answer.status_code == 413
         assert len(sent) <= LARGEST_BODY // 1024 + 1
-
-    async def test_metrics_count_connectors(self, bridge: httpx.AsyncClient) -> None:
-        body = {
-            "account_name": "a",
-            "connector_name": "binance",
-            "api_key": "k",
-            "api_secret": "s",
-        }
-        await bridge.post("/connectors/add", json=body)
-        await bridge.post("/connectors/verify", json=body)
-        text = (await bridge.get("/metrics")).text
-        assert 'bridge_connectors{exchange="binance"} 1.0' in text
-        asked = 'bridge_exchange_requests_total{exchange="binance",outcome="unavailable"} 1.0'
-        assert asked in text
-        await bridge.delete("/connectors/a/binance")
-        assert "bridge_connectors{" not in (await bridge.get("/metrics")).text
