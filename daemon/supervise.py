@@ -68,6 +68,7 @@ async def run(settings: Settings, reread: Reread | None = None) -> None:
         if door is not None:
             door.close()
         await dispose(parts.engine)
+        await dispose(parts.api_engine)
         if parts.ear is not None:
             await dispose(parts.ear)
 

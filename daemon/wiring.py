@@ -39,9 +39,9 @@ from reconciler.rules import Rules
 
 STATEMENT = 30.0
 """Seconds that a statement may take; a survey of a million keys takes a few."""
-POOL, POOL_OF_BRIDGE, BRIDGES = 6, 4, 8
+POOL, POOL_OF_BRIDGE, BRIDGES, POOL_OF_API = 6, 4, 8, 8
 """Connections to the database: for health, hints and counts, for each bridge's loop, and for how
-many bridges at least; they are opened when they are needed."""
+many bridges at least, and for the API; they are opened when they are needed."""
 
 
 def holder_name() -> str:
@@ -59,6 +59,7 @@ class Parts:
     settings: Settings
     keyring: Keyring
     engine: AsyncEngine
+    api_engine: AsyncEngine
     ear: AsyncEngine | None
     """What LISTEN goes through, if through anything."""
     ledger: PostgresLedger
@@ -79,6 +80,7 @@ class Parts:
         size = POOL + POOL_OF_BRIDGE * max(BRIDGES, len(settings.bridges))
         url = settings.database_url.reveal()
         engine = make_engine(url, pool_size=size, patience=STATEMENT)
+        api_engine = make_engine(url, pool_size=POOL_OF_API, patience=STATEMENT)
         metrics, vitals, clock = Metrics(), Vitals(), SystemClock()
         _watch_pool(engine, metrics)
         watch = Watch(metrics, vitals, clock)
@@ -89,6 +91,7 @@ class Parts:
             settings=settings,
             keyring=settings.keyring,
             engine=engine,
+            api_engine=api_engine,
             ear=ear,
             ledger=ledger,
             metrics=metrics,
@@ -113,15 +116,15 @@ class Parts:
 
 
 def backend_of(parts: Parts) -> Backend:
-    """Return what the API asks."""
+    """Return what the API asks. It has connections of its own: a burst of it delays no lease."""
     keeper = Keeper(
-        parts.engine,
+        parts.api_engine,
         lambda: parts.keyring,
         lambda: parts.settings.routes.default,
         parts.clock,
         parts.news,
     )
-    return Backend(keeper, Gate(Tokens(parts.engine), parts.clock), Answers(parts.engine))
+    return Backend(keeper, Gate(Tokens(parts.api_engine), parts.clock), Answers(parts.api_engine))
 
 
 def _ear(settings: Settings, engine: AsyncEngine) -> AsyncEngine | None:

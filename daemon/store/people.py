@@ -89,10 +89,15 @@ class People:
     async def clients(self) -> Sequence[Client]:
         async with transaction(self._engine) as connection:
             rows = (await connection.execute(_CLIENTS)).all()
-        return [
-            Client(id_, name, status, keys, account_name(name, own))
-            for id_, name, status, keys, own in rows
-        ]
+        return [_client(*row) for row in rows]
+
+    async def by_id(self, client_id: ClientId) -> Client:
+        """Raises NoSuchThing."""
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(_CLIENT, {"client": client_id})).first()
+        if row is None:
+            raise NoSuchThing(f"no client {client_id}: see 'bridgetender clients list'")
+        return _client(*row)
 
     async def find_client(self, name_or_id: str) -> ClientId:
         """Return the id of the client with this id or name. Raises NoSuchThing."""
@@ -235,10 +240,19 @@ class People:
         return len(wished)
 
 
+def _client(id_: UUID, name: str, status: str, keys: int, own: str | None) -> Client:
+    return Client(ClientId(id_), name, status, keys, account_name(name, own))
+
+
 _CLIENTS = text("""
 SELECT c.id, c.name, c.status, count(k.id), c.bridge_account
 FROM bridgetender.clients() c LEFT JOIN bridgetender.keys() k ON k.client_id = c.id
 GROUP BY c.id, c.name, c.status, c.bridge_account ORDER BY c.name, c.id
+""")
+_CLIENT = text("""
+SELECT c.id, c.name, c.status,
+  (SELECT count(*) FROM bridgetender.keys() k WHERE k.client_id = c.id), c.bridge_account
+FROM bridgetender.clients() c WHERE c.id = :client
 """)
 _WHOSE = text("SELECT client_id FROM public.exchange_api_keys WHERE id = :key")
 _SETTINGS = text("SELECT settings FROM public.clients WHERE id = :client FOR UPDATE")

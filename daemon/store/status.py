@@ -70,8 +70,10 @@ class BridgeStatus:
     holder: str | None
 
 
-STANDING = f"""
-WITH {desired(of_bridge=False)}
+def _standing(*, of_clients: bool) -> str:
+    """Return where each key stands; only of the clients in the parameter :clients (uuid[])."""
+    return f"""
+WITH {desired(of_clients=of_clients, of_bridge=False)}
 SELECT k.id, k.client_id, n.name, {BRIDGE} AS bridge,
   k.exchange, k.label, k.is_testnet, k.is_active,
   coalesce(p.account, n.account), coalesce(p.connector, lower(k.exchange)),
@@ -97,10 +99,15 @@ LEFT JOIN desired d ON d.bridge = p.bridge AND d.account = p.account AND d.conne
 LEFT JOIN bridgetender.connectors r ON r.bridge = {BRIDGE} AND r.key_id = k.id
   AND d.key_id = k.id AND r.account = d.account AND r.connector = d.connector
 """
+
+
+STANDING = _standing(of_clients=False)
+_OF_CLIENTS = _standing(of_clients=True)
 _KEYS = text(f"{STANDING} ORDER BY n.name, k.exchange, k.created_at, k.id")
-_KEY = text(f"{STANDING} WHERE k.id = :key")
+_KEY = text(f"{_OF_CLIENTS} WHERE k.id = :key")
+_WHOSE = text("SELECT client_id FROM bridgetender.keys() WHERE id = :key")
 _OF_CLIENT = text(f"""
-{STANDING} WHERE k.client_id = :client ORDER BY k.exchange, k.created_at, k.id
+{_OF_CLIENTS} WHERE k.client_id = ANY(:clients) ORDER BY k.exchange, k.created_at, k.id
 """)
 _TRIED = text("""
 SELECT r.key_id, coalesce(r.due_set_at, 'epoch') FROM bridgetender.connectors r
@@ -143,11 +150,14 @@ class Status:
         return [KeyStatus(*row) for row in await self._ask(_KEYS, bridge=self._bridge)]
 
     async def key(self, key_id: KeyId) -> KeyStatus | None:
-        rows = await self._ask(_KEY, bridge=self._bridge, key=key_id)
-        return KeyStatus(*rows[0]) if rows else None
+        async with transaction(self._engine) as connection:
+            whose = (await connection.execute(_WHOSE, {"key": key_id})).scalars().all()
+            values = {"bridge": self._bridge, "key": key_id, "clients": whose}
+            row = (await connection.execute(_KEY, values)).first()
+        return KeyStatus(*row) if row else None
 
     async def of_client(self, client_id: ClientId) -> Sequence[KeyStatus]:
-        rows = await self._ask(_OF_CLIENT, bridge=self._bridge, client=client_id)
+        rows = await self._ask(_OF_CLIENT, bridge=self._bridge, clients=[client_id])
         return [KeyStatus(*row) for row in rows]
 
     async def tried(self, client_id: ClientId) -> Mapping[KeyId, datetime]:

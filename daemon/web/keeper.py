@@ -196,7 +196,7 @@ class Keeper:
 
     async def _require_client(self, client_id: ClientId) -> Client:
         try:
-            return await People(self.engine).client(str(client_id))
+            return await People(self.engine).by_id(client_id)
         except NoSuchThing:
             raise Problem("not_found", "There is no client with this id.") from None
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -114,3 +115,45 @@ async def test_reinitialize_replaces_what_is_live_for_a_whole_client(
 async def is_live(web: httpx.AsyncClient, key: KeyId) -> bool:
     answer = await web.get(f"/api/admin/api-keys/{key}")
     return bool(answer.json()["phase"] == Phase.LIVE)
+
+
+async def test_a_burst_of_a_thousand_adds_loses_none_and_never_starves_health(
+    site: Site, firm: Firm
+) -> None:
+    await site.start_daemon()
+    clients = [await firm.add_client(f"Client {number}") for number in range(50)]
+    names = [f"{name}{suffix}" for name in ("binance", "okx", "kraken") for suffix in "abcdefg"]
+    wanted = [(client, exchange) for client in clients for exchange in names[:20]]
+    ill: list[int] = []
+    async with admin(firm) as web, anyio.create_task_group() as tasks:
+        tasks.start_soon(probe, firm, ill)
+        gate = anyio.Semaphore(100)
+        async with anyio.create_task_group() as burst:
+            for client, exchange in wanted:
+                burst.start_soon(add_one, web, client, exchange, gate)
+        tasks.cancel_scope.cancel()
+    stored = await firm.ask("SELECT client_id, exchange FROM public.exchange_api_keys")
+    assert sorted(stored) == sorted(wanted)
+    assert ill == []
+    assert "lease_lost" not in site.logged()
+
+
+async def add_one(
+    web: httpx.AsyncClient, client: ClientId, exchange: str, gate: anyio.Semaphore
+) -> None:
+    body = {"exchange": exchange, "api_key": "k" * 20, "api_secret": "s" * 20}
+    async with gate:
+        path = f"/api/admin/clients/{client}/api-keys?wait=0"
+        answer = await web.post(path, json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+
+
+async def probe(firm: Firm, ill: list[int]) -> None:
+    """Ask for health all the time; keep what is not 200."""
+    async with spoken_to(firm.site.addresses["daemon"]) as health:
+        while True:
+            for path in ("/livez", "/readyz"):
+                status = (await health.get(path, timeout=10)).status_code
+                if status != 200:
+                    ill.append(status)
+            await anyio.sleep(0.05)
