@@ -1,13 +1,15 @@
 """Asks an exchange on a connector's behalf; the only place where ccxt may raise anything."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import anyio
 import structlog
+from ccxt.base.errors import BadResponse, BaseError
 
-from bridge.classify import WORDS, Meaning, Raised, classify
+from bridge.classify import CAUSES, WORDS, Meaning, Raised, classify
 from bridge.errors import Trouble
 from bridge.guard import Malformed, seen
 from bridge.scrub import scrub
@@ -15,6 +17,7 @@ from bridge.scrub import scrub
 log = structlog.get_logger()
 
 Amounts = dict[str, float | None]
+PARTS = ("total", "free", "used")
 # ccxt leaves the last request on the object, signature and API key included.
 _LEFTOVERS = ("last_request_headers", "last_request_body", "last_request_url")
 
@@ -27,16 +30,18 @@ async def balance(
     Raises `Trouble`, within *limit_s* seconds.
     """
     with asking(exchange, remote, secrets, limit_s):
-        return _amounts(await remote.fetch_balance())
+        return await _twice_at_most(exchange, remote)
 
 
 @contextmanager
 def asking(exchange: str, remote: Any, secrets: list[str], limit_s: float) -> Iterator[None]:
     """Turn all that ccxt raises into `Trouble`, in time, and leave no request on *remote*."""
     try:
-        with anyio.fail_after(limit_s):
+        with anyio.fail_after(limit_s) as scope:
             yield
-    except TimeoutError:
+    except TimeoutError as error:
+        if not scope.cancelled_caught:
+            raise trouble(exchange, error, secrets) from None
         words = f"{exchange} did not answer within {limit_s:g} s"
         raise Trouble("unavailable", words) from None
     except Trouble:
@@ -48,34 +53,78 @@ def asking(exchange: str, remote: Any, secrets: list[str], limit_s: float) -> It
             vars(remote).pop(leftover, None)
 
 
+async def _twice_at_most(exchange: str, remote: Any) -> dict[str, Amounts]:
+    """Ask, and once more when the clock or the nonce was the only thing wrong."""
+    try:
+        return amounts(await remote.fetch_balance())
+    except BaseError as error:
+        meaning = classify(raised(exchange, error))
+        if not (meaning.clock or meaning.nonce):
+            raise
+        if meaning.clock and not await _clock_read(remote):
+            raise
+    return amounts(await remote.fetch_balance())
+
+
+async def _clock_read(remote: Any) -> bool:
+    try:
+        await remote.clock.read(remote)
+    except BaseError as error:
+        log.info("clock_not_read", exchange=remote.id, error=type(error).__name__)
+        return False
+    return True
+
+
+def amounts(found: Any) -> dict[str, Amounts]:
+    """Return what is not zero of ccxt's balance; raises BadResponse when no number is in it."""
+    held = {
+        asset: {part: found[part].get(asset) for part in PARTS}
+        for asset in {**found["total"], **found["free"]}
+    }
+    numbers = [n for parts in held.values() for n in parts.values() if n is not None]
+    if held and not numbers:
+        raise BadResponse("answered without amounts")
+    if not all(math.isfinite(number) for number in numbers):
+        raise BadResponse("answered with amounts that are no numbers")
+    return {asset: parts for asset, parts in held.items() if any(parts.values())}
+
+
 def trouble(exchange: str, error: Exception, secrets: list[str]) -> Trouble:
     """Say *error* in words that a client may read."""
     if isinstance(error, Malformed):
         return Trouble("malformed", f"{exchange} {WORDS['malformed']}")
-    meaning = classify(raised(exchange, error))
-    detail = meaning.words
-    if _is_ccxts(error) and (said := scrub(str(error), secrets, limit=300)):
-        detail = f"{detail}: {said}"
-    else:
+    data = raised(exchange, error)
+    meaning = classify(data)
+    if not isinstance(error, BaseError):
         log.error("unexpected_error", exchange=exchange, error=type(error).__name__, at=_at(error))
+    said = "" if data.causes or not data.kinds else _said(exchange, error, secrets)
+    detail = f"{meaning.words}: {said}" if said else meaning.words
     return Trouble(meaning.code, detail, retry_after=_patience(meaning))
+
+
+def _said(exchange: str, error: Exception, secrets: list[str]) -> str:
+    """Return ccxt's text without secrets, and without the name before it."""
+    base = exchange.removesuffix("_testnet")
+    return scrub(str(error).removeprefix(base).strip(), secrets, limit=300)
 
 
 def raised(exchange: str, error: Exception) -> Raised:
     """Return *error* as data for `classify`."""
-    kinds = tuple(kind.__name__ for kind in type(error).__mro__)
     http = seen(error)
+    ccxts = isinstance(error, BaseError)
+    beneath = error.__cause__ if ccxts else error
     return Raised(
-        exchange.removesuffix("_testnet"),
-        kinds if _is_ccxts(error) else (),
+        exchange,
+        _names(error) if ccxts else (),
         str(error),
         http.status if http else None,
         http.retry_after if http else None,
+        tuple(name for name in _names(beneath) if name in CAUSES),
     )
 
 
-def _is_ccxts(error: Exception) -> bool:
-    return any(kind.__name__ == "BaseError" for kind in type(error).__mro__)
+def _names(error: BaseException | None) -> tuple[str, ...]:
+    return tuple(kind.__name__ for kind in type(error).__mro__)
 
 
 def _patience(meaning: Meaning) -> float | None:
@@ -90,11 +139,3 @@ def _at(error: Exception) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "nowhere"
-
-
-def _amounts(found: Any) -> dict[str, Amounts]:
-    return {
-        asset: {part: found[part].get(asset) for part in ("total", "free", "used")}
-        for asset in found["total"]
-        if any(found[part].get(asset) for part in ("total", "free", "used"))
-    }

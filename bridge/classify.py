@@ -1,4 +1,4 @@
-"""What an exchange's refusal means for the one who asked: a table, and the walk through it."""
+"""What an exchange's refusal means for the one who asked: the walk through the tables."""
 
 import re
 from collections.abc import Mapping
@@ -6,47 +6,57 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from bridge.dialects import BANNED, CLOCK, FAMILIES, FROZEN, NONCE, PLACE, ROWS
 from bridge.errors import Code
 
-# ccxt's class (the nearest one in the family wins).
-CLASSES: Mapping[str, Code] = {
-    "AuthenticationError": "refused",  # with PermissionDenied, AccountNotEnabled, AccountSuspended
-    "ManualInteractionNeeded": "refused",
-    "RestrictedLocation": "unavailable",  # where we stand is the operator's matter, not the key's
-    "ArgumentsRequired": "malformed",
-    "NotSupported": "unsupported",
-    "InvalidProxySettings": "unavailable",
-    "ExchangeClosedByUser": "unavailable",
-    "DDoSProtection": "throttled",
-    "RateLimitExceeded": "throttled",
-    "NetworkError": "unavailable",  # with ExchangeNotAvailable, RequestTimeout, InvalidNonce
-    "BadResponse": "unclear",
-    "BaseError": "unclear",
-}
+Verdict = tuple[Code, str | None]
 
-_CLOCK = "the clock of this machine and the exchange's differ"
-_PLACE = "the exchange does not serve this location"
-# Where ccxt's class misleads: family of exchanges, pattern in the text, code, what to say.
-OVERRIDES: tuple[tuple[str, str, Code, str | None], ...] = (
-    # ccxt calls it DDoSProtection once an object has succeeded: revoked would look busy for ever
-    ("binance", r'"code":\s*-201[45]\b', "refused", None),
-    ("binance", r'"code":\s*-1022\b', "refused", None),
-    ("binance", r'"code":\s*-1021\b', "unavailable", _CLOCK),
-    ("bybit", r'"retCode":\s*10009\b', "throttled", "the exchange has banned this address"),
-    ("bybit", r'"retCode":\s*10002\b', "unavailable", _CLOCK),
-    ("gate", r"\bREQUEST_EXPIRED\b", "unavailable", _CLOCK),
-    ("kraken", r"EAPI:Invalid signature", "refused", None),
-    ("mexc", r'"code":\s*"?(700006|10072)\b', "refused", None),
-    ("mexc", r'"code":\s*"?(700003|10073)\b', "unavailable", _CLOCK),
-    ("okx", r'"code":\s*"50100"', "refused", "the exchange has frozen this API key"),
-    ("okx", r'"code":\s*"501(02|12)"', "unavailable", _CLOCK),
-    ("kucoin", r'"code":\s*"400002"', "unavailable", _CLOCK),
-)
-_FAMILIES = {"myokx": "okx", "tokocrypto": "binance"}  # whose names do not show it
-STATUSES: Mapping[int, tuple[Code, str | None]] = {
-    418: ("throttled", "the exchange has banned this address for a while"),
+# ccxt's class (the nearest one in the family wins).
+CLASSES: Mapping[str, Verdict] = {
+    "AccountNotEnabled": ("refused", "this kind of account is not enabled"),
+    "AccountSuspended": ("refused", FROZEN),
+    "PermissionDenied": (
+        "refused",
+        "the key lacks a permission, or this address is not on its allowlist",
+    ),
+    "AuthenticationError": ("refused", None),
+    "ManualInteractionNeeded": ("refused", "the account's owner must do something first"),
+    # where we stand is the operator's matter, not the key's
+    "RestrictedLocation": ("unavailable", PLACE),
+    "ArgumentsRequired": ("malformed", None),
+    "NotSupported": ("unsupported", None),
+    "InvalidProxySettings": ("unavailable", None),
+    "ExchangeClosedByUser": ("unavailable", None),
+    "DDoSProtection": ("throttled", None),
+    "RateLimitExceeded": ("throttled", None),
+    "OnMaintenance": ("unavailable", "the exchange is under maintenance"),
+    "InvalidNonce": ("unavailable", CLOCK),
+    "BadResponse": ("unclear", None),
+    "OperationFailed": ("unavailable", None),  # with NetworkError and its kin
+    "BaseError": ("unclear", None),
+}
+# HTTP statuses that speak louder than ccxt's class.
+STATUSES: Mapping[int, Verdict] = {
+    418: ("throttled", BANNED),
     429: ("throttled", None),
-    451: ("unavailable", _PLACE),
+    451: ("unavailable", PLACE),
+}
+# What broke the connection, by the name of its class; ccxt's own text is only a signed URL.
+CAUSES: Mapping[str, Verdict] = {
+    "ClientHttpProxyError": ("unavailable", "the proxy on the way there refused to pass it on"),
+    "ClientProxyConnectionError": ("unavailable", "the proxy on the way there is out of reach"),
+    "ClientConnectorCertificateError": ("unavailable", "its certificate is not to be trusted"),
+    "ClientConnectorSSLError": ("unavailable", "no secure connection came about"),
+    "ClientConnectorDNSError": ("unavailable", "its name is not known"),
+    "gaierror": ("unavailable", "its name is not known"),
+    "ServerTimeoutError": ("unavailable", "it did not answer in time"),
+    "TimeoutError": ("unavailable", "it did not answer in time"),
+    "ProxyError": ("unavailable", "the proxy on the way there refused to pass it on"),
+    "ClientConnectorError": ("unavailable", "no connection came about"),
+    "ClientConnectionError": ("unavailable", "the connection was lost"),
+    "ClientPayloadError": ("unclear", "the answer broke off"),
+    "OSError": ("unavailable", "the connection was lost"),
+    "ClientError": ("unclear", "the answer was not HTTP as it should be"),
 }
 WORDS: Mapping[Code, str] = {
     "refused": "refused these credentials",
@@ -56,63 +66,109 @@ WORDS: Mapping[Code, str] = {
     "malformed": "cannot use these credentials: they have the wrong form",
     "unclear": "gave an answer that makes no sense",
 }
+LONGEST_S = 7 * 86_400.0  # no ban is longer, whatever a header says
+_UNTIL = re.compile(r"(?:banned until|Throttled:)\s*(\d{10})(\d{3})?\b")  # binance, kraken
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An exception of ccxt's, as data: its classes' names, the nearest first, and its HTTP side."""
+    """An exception of ccxt's, as data: its classes' names, the nearest first, and its HTTP side.
+
+    `causes` are the names of the classes of what lies beneath it.
+    """
 
     exchange: str
     kinds: tuple[str, ...]
     text: str
     status: int | None = None
     retry_after: str | None = None
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """*words* end with nothing of the exchange's own; `retry_after` is in seconds."""
+    """*words* hold nothing of the exchange's own; `retry_after` is in seconds."""
 
     code: Code
     words: str
     retry_after: float | None = None
 
+    @property
+    def clock(self) -> bool:
+        """Whether to read the exchange's time and ask again."""
+        return self.words.endswith(CLOCK)
+
+    @property
+    def nonce(self) -> bool:
+        """Whether to ask again: two calls may have overtaken each other."""
+        return self.words.endswith(NONCE)
+
 
 def classify(raised: Raised, now: datetime | None = None) -> Meaning:
     """Say what *raised* means."""
-    code, why = _override(raised) or _by_status(raised) or (_by_class(raised.kinds), None)
+    now = now or datetime.now(UTC)
+    code, why = (
+        _by_cause(raised.causes)
+        or _by_dialect(raised)
+        or _by_status(raised)
+        or _by_class(raised.kinds, raised.text, raised.status)
+    )
     words = f"{raised.exchange} {WORDS[code]}" + (f": {why}" if why else "")
-    return Meaning(code, words, seconds(raised.retry_after, now))
+    patience = seconds(raised.retry_after, now)
+    return Meaning(code, words, _until(raised.text, now) if patience is None else patience)
 
 
-def seconds(retry_after: str | None, now: datetime | None = None) -> float | None:
+def seconds(retry_after: str | None, now: datetime) -> float | None:
     """Read a Retry-After header, a number or a date; None when it is neither."""
     if not retry_after:
         return None
-    if retry_after.strip().isdigit():
-        return float(retry_after)
+    stripped = retry_after.strip()
+    if stripped.isascii() and stripped.isdigit():
+        return min(float(stripped), LONGEST_S)
     try:
         then = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max(0.0, (then - (now or datetime.now(UTC))).total_seconds())
+    return _ahead(then.timestamp(), now)
 
 
-def _override(raised: Raised) -> tuple[Code, str | None] | None:
-    family = _FAMILIES.get(raised.exchange, raised.exchange)
-    for prefix, pattern, code, why in OVERRIDES:
-        if family.startswith(prefix) and re.search(pattern, raised.text):
-            return code, why
+def _until(text: str, now: datetime) -> float | None:
+    found = _UNTIL.search(text)
+    return _ahead(float(found[1]), now) if found else None
+
+
+def _ahead(then: float, now: datetime) -> float:
+    return min(max(0.0, then - now.timestamp()), LONGEST_S)
+
+
+def _by_cause(causes: tuple[str, ...]) -> Verdict | None:
+    return next((CAUSES[cause] for cause in causes if cause in CAUSES), None)
+
+
+def _by_dialect(raised: Raised) -> Verdict | None:
+    base = raised.exchange.removesuffix("_testnet")
+    family = FAMILIES.get(base, base)
+    for row in ROWS:
+        if family.startswith(row.family) and re.search(row.pattern, raised.text):
+            return row.code, row.why
     return None
 
 
-def _by_status(raised: Raised) -> tuple[Code, str | None] | None:
+def _by_status(raised: Raised) -> Verdict | None:
     return None if raised.status is None else STATUSES.get(raised.status)
 
 
-def _by_class(kinds: tuple[str, ...]) -> Code:
-    for kind in kinds:
-        if kind in CLASSES:
-            return CLASSES[kind]
-    return "unclear"
+def _by_class(kinds: tuple[str, ...], text: str, status: int | None) -> Verdict:
+    if "InvalidNonce" in kinds and "nonce" in text.lower():
+        return "unavailable", NONCE
+    found = next((CLASSES[kind] for kind in kinds if kind in CLASSES), ("unclear", None))
+    vague = found[0] == "unclear" and "BadResponse" not in kinds
+    return (_by_bare_status(status) or found) if vague else found
+
+
+def _by_bare_status(status: int | None) -> Verdict | None:
+    """Judge by the status alone, when the exchange's words are unknown to ccxt."""
+    if status == 401:  # a proxy's has been told apart before
+        return "refused", None
+    return ("unavailable", None) if status is not None and status >= 500 else None

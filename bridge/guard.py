@@ -1,6 +1,7 @@
 """Stands between ccxt and what an exchange sends, so that no error passes for an empty balance."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
@@ -8,8 +9,11 @@ from typing import Any, NamedTuple, cast
 from ccxt.base.errors import BadResponse, BaseError, ExchangeNotAvailable
 from yarl import URL
 
+from bridge.clocks import Clock
+
 _SILENT = logging.getLogger("bridge.ccxt")
 _SILENT.disabled = True  # ccxt logs requests with their API keys
+_LAST = "guardedNonce"  # in options: with the clock's offset, the last one given
 
 # Where a balance must be found: family of exchanges, end of the path, way into the answer, type.
 SHAPES: tuple[tuple[str, str, tuple[str, ...], type], ...] = (
@@ -23,6 +27,8 @@ SHAPES: tuple[tuple[str, str, tuple[str, ...], type], ...] = (
 )
 # What an exchange's own "401" holds; without it, something in between has answered.
 _MARKS = {"binance": "code", "bybit": "retCode", "kucoin": "code", "mexc": "code", "okx": "code"}
+# Who says no to a key by a bare 401, and what stands in it.
+_BARE = {"bybit": "", "coinbase": "Unauthorized"}
 
 
 class Malformed(Exception):
@@ -40,7 +46,15 @@ class Guarded:
     """Mixed in front of a ccxt exchange class; ccxt calls these between reading and parsing."""
 
     id: str
+    options: dict[str, Any]
     logger = _SILENT
+    clock = Clock()
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Give each exchange a clock, which the classes made from its class share."""
+        super().__init_subclass__(**more)
+        if cls.clock is Guarded.clock:
+            cls.clock = Clock()
 
     def __del__(self) -> None:
         """Own no session, so have none to complain about."""
@@ -52,11 +66,34 @@ class Guarded:
         """
         status, reason, url, method, headers, body, parsed, *_ = told
         with _marked(status, headers):
-            refuse_go_betweens(self.id, status, parsed)
+            refuse_go_betweens(self.id, status, body, parsed)
             skip = cast("Any", super()).handle_errors(*told)
             cast("Any", self).handle_http_status_code(status, reason, url, method, body)
             refuse_nonsense(self.id, url, status, parsed)
         return skip
+
+    # In ccxt's classes these three read the machine's clock, and all else that signs reads them.
+
+    def microseconds(self) -> int:
+        return time.time_ns() // 1000 + self.clock.ahead_ms * 1000
+
+    def milliseconds(self) -> int:
+        return self.microseconds() // 1000
+
+    def seconds(self) -> int:
+        return self.microseconds() // 1_000_000
+
+    def nonce(self) -> float:
+        """Return ccxt's, but always a higher one: Kraken refuses others, and clocks tick slowly.
+
+        A clock that has been put right may begin anew.
+        """
+        given: float = cast("Any", super()).nonce()
+        ahead, last = self.options.get(_LAST, (self.clock.ahead_ms, 0.0))
+        if ahead == self.clock.ahead_ms:
+            given = max(given, last + 1)
+        self.options[_LAST] = self.clock.ahead_ms, given
+        return given
 
     def sign(self, *request: Any, **more: Any) -> Any:
         """Sign, and tell malformed credentials from every other accident."""
@@ -69,12 +106,17 @@ class Guarded:
             raise Malformed(type(error).__name__) from None
 
 
-def refuse_go_betweens(exchange: str, status: int, parsed: object) -> None:
+def refuse_go_betweens(exchange: str, status: int, body: str, parsed: object) -> None:
     """Raise when a proxy, not the exchange, says that somebody is not allowed in."""
-    mark = _MARKS.get(exchange)
-    foreign = not isinstance(parsed, dict) or (mark is not None and mark not in parsed)
-    if status in (407, 511) or (status == 401 and foreign):
+    if status in (407, 511) or (status == 401 and _foreign(exchange, body, parsed)):
         raise ExchangeNotAvailable(f"{exchange} was not reached: a proxy answered {status}")
+
+
+def _foreign(exchange: str, body: str, parsed: object) -> bool:
+    if parsed is None and _BARE.get(exchange) == body.strip():
+        return False
+    mark = _MARKS.get(exchange)
+    return not isinstance(parsed, dict) or (mark is not None and mark not in parsed)
 
 
 def refuse_nonsense(exchange: str, url: str, status: int, parsed: object) -> None:

@@ -12,6 +12,7 @@ import certifi
 from ccxt.base.errors import ExchangeNotAvailable
 from yarl import URL
 
+from bridge.bounded import Bounded
 from bridge.egress import DIRECT, Egress, Rules, blame
 
 _CONNECTIONS = 512  # across all exchanges; aiohttp's 100 would make accounts wait for each other
@@ -144,7 +145,7 @@ async def opened(
     connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=tls, **_from(egress.local_address))
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=jar, trust_env=False
+        connector=connector, cookie_jar=jar, trust_env=False, response_class=Bounded
     ) as session:
         yield Outward(session, tls, origin, egress)
 

@@ -48,7 +48,6 @@ MARKET_FIELDS = (
     "quoteCurrencies",
     "codes",
 )
-_NONCE = "lastNonce"
 _GRACE_S = 1.0
 _COOL_S = 30.0  # between two loads in the background, when the exchange is away
 
@@ -213,16 +212,8 @@ class Template:
         async def load_markets(_light: Any, *_args: object, **_more: object) -> Any:
             return await self.markets()
 
-        stock: Any = self._kind
-
-        def nonce(light: Any) -> float:
-            # Clocks tick in milliseconds, Kraken and others refuse a nonce that does not rise.
-            given: float = max(stock.nonce(light), light.options.get(_NONCE, 0) + 1)
-            light.options[_NONCE] = given
-            return given
-
         own: dict[str, Any] = {"load_markets": load_markets, "loadMarkets": load_markets}
-        own |= {"nonce": nonce, **_FOR_FROZEN}
+        own |= _FOR_FROZEN
         if self._base in ASKED_WHILE_LOADING:
             prepared = self._prepared(ASKED_WHILE_LOADING[self._base])
             own["fetch_balance"] = own["fetchBalance"] = prepared

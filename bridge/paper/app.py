@@ -32,15 +32,13 @@ async def _answer(request: Request) -> Response:
     if exchange is None:
         return JSONResponse({"detail": f"no exchange on paper is called {host}"}, 421)
     classed = exchange.classed(request.url.path)
-    asked = await _asked(request)
+    asked = await _asked(request, paper.ahead_ms[exchange.NAME])
     said = exchange.answer(asked, paper.ledger)
     paper.note(exchange, asked, classed, said.status)
     fault = paper.faults.take(exchange.NAME, classed)
     if fault is None:
         return JSONResponse(said.payload, said.status)
-    if fault.kind == "hang":
-        await _hang(request)
-    return faults.spoiled(fault, exchange, said)
+    return await faults.strike(fault, request, faults.spoiled(fault, exchange, said))
 
 
 def _named(host: str) -> ModuleType | None:
@@ -50,19 +48,13 @@ def _named(host: str) -> ModuleType | None:
     return None
 
 
-async def _asked(request: Request) -> Asked:
+async def _asked(request: Request, ahead_ms: int) -> Asked:
     return Asked(
         request.method,
         request.url.path,
         request.scope["query_string"].decode("latin-1"),
         {name.lower(): value for name, value in request.headers.items()},
         (await request.body()).decode(),
-        time.time_ns() // 1_000_000,
+        time.time_ns() // 1_000_000 + ahead_ms,
         request.client.host if request.client else "",
     )
-
-
-async def _hang(request: Request) -> None:
-    """Wait until the other side gives up."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

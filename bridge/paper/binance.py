@@ -10,6 +10,7 @@ from bridge.paper.wire import Asked, Said, number, same, sha256_hex
 NAME = "binance"
 HOSTS = ("binance.com", "binance.vision", "binancefuture.com")
 IP = Said({"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}, 401)
+EXPIRED = IP
 CLOCK = Said(
     {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}, 400
 )

@@ -17,6 +17,7 @@ def _no(code: int, message: str) -> Said:
 
 
 IP = _no(10010, "Unmatched IP, please check your API key's bound IP addresses.")
+EXPIRED = _no(33004, "Your api key has expired.")
 CLOCK = _no(10002, "invalid request, please check your server timestamp or recv_window param.")
 BUSY = {"retCode": 10006, "retMsg": "Too many visits!", "result": {}}
 

@@ -8,6 +8,7 @@
     POST   /_paper/markets       {count}: how many pairs every exchange trades; GET tells
     POST   /_paper/faults        {exchange, kind, only?, times?, ...}: misbehave, see `faults`
     DELETE /_paper/faults        ?exchange=: behave again
+    POST   /_paper/clock         {exchange, ahead_ms}: put its clock wrong
     GET    /_paper/stats         requests, by exchange and class; with ?exchange=&api_key= those
                                  that one account has signed
     DELETE /_paper/stats         count from nothing again
@@ -65,6 +66,11 @@ class Markets(BaseModel):
     count: Annotated[int, Field(ge=0, le=20_000)]
 
 
+class Clock(BaseModel):
+    exchange: Exchange
+    ahead_ms: int
+
+
 class NewFault(BaseModel):
     """See `faults.Fault`; `only` is account, markets, currencies or other."""
 
@@ -72,9 +78,10 @@ class NewFault(BaseModel):
     kind: faults.Kind
     only: str = ""
     times: Annotated[int, Field(ge=1)] | None = None
-    status: Annotated[int, Field(ge=200, le=599)] = 503
+    status: Annotated[int, Field(ge=200, le=599)] | None = None
     body: str = ""
     retry_after: int | str = 7
+    seconds: Annotated[float, Field(ge=0, le=3600)] = 1.0
 
 
 @router.get("/health")
@@ -119,7 +126,7 @@ async def markets(paper: State) -> dict[str, int]:
 
 @router.post("/faults")
 async def put_fault(body: NewFault, paper: State) -> dict[str, bool]:
-    told = body.model_dump(exclude={"exchange"})
+    told = body.model_dump(exclude={"exchange"}, exclude_none=True)
     fault = faults.Fault(**{**told, "retry_after": str(body.retry_after)})
     paper.faults.put(body.exchange, fault)
     return {"success": True}
@@ -128,6 +135,12 @@ async def put_fault(body: NewFault, paper: State) -> dict[str, bool]:
 @router.delete("/faults")
 async def clear_faults(paper: State, exchange: Exchange | None = None) -> dict[str, bool]:
     paper.faults.clear(exchange)
+    return {"success": True}
+
+
+@router.post("/clock")
+async def put_clock(body: Clock, paper: State) -> dict[str, bool]:
+    paper.ahead_ms[body.exchange] = body.ahead_ms
     return {"success": True}
 
 

@@ -22,6 +22,7 @@ def _no(error: str) -> Said:
 
 
 IP = _no("EGeneral:Permission denied")
+EXPIRED = _no("EAPI:Invalid key")
 CLOCK = _no("EAPI:Invalid nonce")
 BUSY = {"error": ["EAPI:Rate limit exceeded"]}
 

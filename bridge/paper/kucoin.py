@@ -18,6 +18,7 @@ def _no(code: str, message: str, status: int = 401) -> Said:
 
 
 IP = _no("400006", "The requested ip address is not in the api whitelist")
+EXPIRED = _no("400003", "KC-API-KEY not exists")
 CLOCK = _no("400002", "KC-API-TIMESTAMP Invalid")
 BUSY = {"code": "429000", "msg": "Too Many Requests"}
 

@@ -19,6 +19,7 @@ def _no(code: str, message: str, status: int = 401) -> Said:
 
 
 IP = _no("50110", "Your IP is not included in your API key's IP whitelist.")
+EXPIRED = _no("50119", "API key doesn't exist")
 CLOCK = _no("50102", "Timestamp request expired")
 BUSY = {"msg": "Too Many Requests", "code": "50011"}
 

@@ -26,12 +26,14 @@ class Request(NamedTuple):
 class Paper:
     """The state of all pretend exchanges.
 
-    `heard` counts requests by exchange and class, `log` holds the last ones without their secrets.
+    `heard` counts requests by exchange and class, `log` holds the last ones without their secrets,
+    `ahead_ms` puts an exchange's clock wrong.
     """
 
     def __init__(self, markets: int = len(FIRST)) -> None:
         self.ledger = Ledger(markets)
         self.faults = Faults()
+        self.ahead_ms: Counter[str] = Counter()
         self.heard: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.log: deque[Request] = deque(maxlen=1000)
 

@@ -85,12 +85,14 @@ def test_an_error_that_saw_no_answer_remembers_none() -> None:
 @pytest.mark.parametrize("status", [401, 407, 511])
 def test_a_login_asked_for_by_something_else_is_not_the_exchanges(status: int) -> None:
     with pytest.raises(ExchangeNotAvailable):
-        refuse_go_betweens("binance", status, None)
+        refuse_go_betweens("binance", status, "<html>", None)
 
 
 def test_an_exchanges_own_401_is_its_own() -> None:
-    refuse_go_betweens("binance", 401, {"code": -2015})
-    refuse_go_betweens("luno", 401, {"error": "no"})
+    refuse_go_betweens("binance", 401, "{}", {"code": -2015})
+    refuse_go_betweens("luno", 401, "{}", {"error": "no"})
+    refuse_go_betweens("coinbase", 401, "Unauthorized\n", None)
+    refuse_go_betweens("bybit", 401, "", None)
 
 
 @pytest.mark.parametrize("row", SHAPES, ids=lambda row: row[0])

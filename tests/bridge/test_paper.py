@@ -432,15 +432,45 @@ async def test_faults_can_be_cleared(paper: httpx.AsyncClient, fault: Call) -> N
         assert (await paper.get("/0/public/Time", headers=host)).status_code == 200
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "hang"])
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"hang", "reset", "cut", "giant"}))
 async def test_every_kind_of_fault_has_an_answer(
     paper: httpx.AsyncClient, fault: Call, kind: str
 ) -> None:
     for exchange in EXCHANGES:
-        await fault(exchange.NAME, kind, only="", retry_after="Mon, 23 Nov 2026 12:00:30 GMT")
+        date = "Mon, 23 Nov 2026 12:00:30 GMT"
+        await fault(exchange.NAME, kind, only="", retry_after=date, seconds=0)
         answer = await paper.get("/", headers={"Host": f"api.{exchange.HOSTS[0]}"})
         patient = kind in ("throttle", "ban")
         assert (answer.headers.get("retry-after") is not None) is patient
+
+
+@pytest.mark.parametrize("kind", ["reset", "cut"])
+async def test_some_faults_break_the_connection(
+    paper: httpx.AsyncClient, fault: Call, kind: str
+) -> None:
+    await fault("okx", kind, only="", times=1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        await paper.get("/api/v5/public/time", headers={"Host": "www.okx.com"})
+    answer = await paper.get("/api/v5/public/time", headers={"Host": "www.okx.com"})
+    assert answer.status_code == 200
+
+
+async def test_a_giant_answer_does_not_end(paper: httpx.AsyncClient, fault: Call) -> None:
+    await fault("okx", "giant", only="")
+    url, host = "/api/v5/public/time", {"Host": "www.okx.com"}
+    async with paper.stream("GET", url, headers=host) as answer:
+        pieces = answer.aiter_bytes()
+        assert sum([len(await anext(pieces)) for _ in range(100)]) > 1000
+
+
+async def test_a_clock_can_be_put_wrong(paper: httpx.AsyncClient) -> None:
+    async def told() -> int:
+        answer = await paper.get("/api/v3/time", headers={"Host": "api.binance.com"})
+        return int(answer.json()["serverTime"])
+
+    before = await told()
+    await paper.post("/_paper/clock", json={"exchange": "binance", "ahead_ms": 3_600_000})
+    assert await told() >= before + 3_600_000
 
 
 async def test_a_hang_ends_when_the_other_side_gives_up(

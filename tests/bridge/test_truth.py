@@ -1,0 +1,219 @@
+"""What real ccxt makes of real answers, and what we make of that."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import ccxt.async_support as ccxt
+import httpx
+import pytest
+from fastapi import FastAPI, Request, Response
+
+from bridge import bounded
+from bridge.ask import balance
+from bridge.dialects import FAMILIES, ROWS, Row
+from bridge.errors import Code, Trouble
+from bridge.guard import Guarded
+from bridge.paper.app import Paper
+from bridge.paper.faults import KINDS
+from bridge.session import Outward, opened
+from tests.bridge.answers import OTHERS, PAPER, Answer
+from tests.bridge.conftest import served
+
+pytestmark = pytest.mark.anyio
+Call = Callable[..., Awaitable[httpx.Response]]
+
+
+EXCHANGES = ["binance", "bybit", "kraken", "kucoin", "okx"]
+FAULTS: dict[str, tuple[Code, str]] = {
+    "html": ("unclear", "not JSON"),
+    "empty": ("unclear", "not JSON"),
+    "truncated": ("unclear", "not JSON"),
+    "null": ("unclear", "not JSON"),
+    "object": ("unclear", "empty"),
+    "shape": ("unclear", "without balances"),
+    "cut": ("unclear", "broke off"),
+    "giant": ("unclear", "more than 128 KiB"),
+    "redirect": ("unavailable", "302"),
+    "reset": ("unavailable", "connection was lost"),
+    "proxy": ("unavailable", "proxy"),
+    "geography": ("unavailable", "location"),
+    "clock": ("unavailable", "clock"),
+    "throttle": ("throttled", "patience"),
+    "ban": ("throttled", "banned"),
+    "refuse_ip": ("refused", "allowlist"),
+    "expire": ("refused", "expired"),
+}
+# Kraken counts nonces instead of seconds, and has one word for "not allowed".
+OF_KRAKEN = {"clock": ("unavailable", "nonce"), "refuse_ip": ("refused", "permission")}
+
+
+class Standin:
+    """Says the same to every request of every exchange."""
+
+    def __init__(self) -> None:
+        self.status, self.body = 200, "{}"
+        self.app = FastAPI()
+        self.app.add_api_route("/{path:path}", self._say, methods=["GET", "POST"])
+
+    async def _say(self, _request: Request) -> Response:
+        return Response(self.body, self.status, {"Content-Type": "application/json"})
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def standin() -> Standin:
+    return Standin()
+
+
+@pytest.fixture
+async def elsewhere(standin: Standin) -> AsyncIterator[Outward]:
+    """The way out to exchanges that the paper does not know."""
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(served(standin.app))
+        yield await stack.enter_async_context(opened(address))
+
+
+def _ids(answer: Answer) -> str:
+    return f"{answer.exchange} {answer.status} {answer.body[:60]}"
+
+
+@pytest.mark.parametrize("answer", PAPER, ids=_ids)
+async def test_what_a_paper_exchange_says_means(
+    answer: Answer, ready: Call, fault: Call, verify: Call
+) -> None:
+    await ready(answer.exchange)
+    await fault(answer.exchange, "status", status=answer.status, body=answer.body)
+    told = (await verify(answer.exchange)).json()
+    assert told["code"] == answer.code, told
+    _is_plain(answer, told["detail"])
+
+
+@pytest.mark.parametrize("answer", OTHERS, ids=_ids)
+async def test_what_another_exchange_says_means(
+    answer: Answer, standin: Standin, elsewhere: Outward
+) -> None:
+    standin.status, standin.body = answer.status, answer.body
+    with pytest.raises(Trouble) as caught:
+        await balance(answer.exchange, _remote(answer.exchange, elsewhere), [], 5)
+    assert caught.value.code == answer.code, caught.value.detail
+    _is_plain(answer, caught.value.detail)
+
+
+def _is_plain(answer: Answer, detail: str) -> None:
+    """Check the words: what it is about, and the exchange's name once."""
+    assert answer.says in detail
+    assert detail.startswith(f"{answer.exchange} ")
+    assert detail.count(f"{answer.exchange} ") == 1, detail
+
+
+def _remote(exchange: str, outward: Outward) -> Any:
+    """Return real ccxt behind our guard, with a market so that it asks for none."""
+    kind = type(exchange, (Guarded, getattr(ccxt, exchange)), {})
+    remote: Any = kind(
+        {
+            "session": outward,
+            "ssl_context": outward.tls,
+            "enableRateLimit": False,
+            "apiKey": "key",
+            "secret": "c2VjcmV0",
+            "password": "pass",
+            "uid": "uid",
+            "walletAddress": "0x" + "1" * 40,
+            "privateKey": "0x" + "1" * 64,
+        }
+    )
+    remote.set_markets([{"id": "X", "symbol": "X/Y", "base": "X", "quote": "Y", "spot": True}])
+    return remote
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.family} {row.pattern[-40:]}")
+def test_every_row_of_the_table_is_decided_by_an_answer(row: Row) -> None:
+    assert any(_row_for(answer) == row for answer in (*PAPER, *OTHERS))
+
+
+def _row_for(answer: Answer) -> Row | None:
+    family = FAMILIES.get(answer.exchange, answer.exchange)
+    fits = (r for r in ROWS if family.startswith(r.family) and re.search(r.pattern, answer.body))
+    return next(fits, None)
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+async def test_every_failure_on_command_has_its_code_and_words(
+    exchange: str, ready: Call, fault: Call, verify: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "LARGEST", 128 * 1024)
+    await ready(exchange)
+    assert (await verify(exchange)).status_code == 200
+    expected = FAULTS | (OF_KRAKEN if exchange == "kraken" else {})
+    for kind, (code, words) in expected.items():
+        await fault(exchange, kind)
+        told = (await verify(exchange)).json()
+        assert (told["code"], words in told["detail"]) == (code, True), (kind, told)
+
+
+def test_no_failure_on_command_is_left_out() -> None:
+    assert set(FAULTS) | {"status", "hang", "slow"} == set(KINDS)
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+async def test_a_key_that_is_revoked_after_success_is_refused(
+    exchange: str, ready: Call, verify: Call, paper: httpx.AsyncClient
+) -> None:
+    await ready(exchange)
+    assert (await verify(exchange)).status_code == 200
+    gone = {"exchange": exchange, "api_key": f"key-of-{exchange}"}
+    await paper.request("DELETE", "/_paper/credentials", json=gone)
+    for _ in range(2):
+        answer = await verify(exchange)
+        assert (answer.status_code, answer.json()["code"]) == (422, "refused")
+
+
+@pytest.mark.parametrize("ahead_min", [-10, 10])
+@pytest.mark.parametrize("exchange", ["binance", "bybit", "kucoin", "okx"])
+async def test_a_clock_that_differs_is_put_right_once_for_all_connectors(
+    exchange: str,
+    ahead_min: int,
+    ready: Call,
+    add: Call,
+    verify: Call,
+    paper: httpx.AsyncClient,
+    papers: Paper,
+) -> None:
+    order = {"exchange": exchange, "ahead_ms": ahead_min * 60_000}
+    await ready(exchange)
+    await add(exchange, account_name="other")
+    assert (await verify(exchange)).status_code == 200
+    await paper.post("/_paper/clock", json=order)
+    assert (await verify(exchange)).status_code == 200
+    papers.heard.clear()
+    assert (await verify(exchange, account="other")).status_code == 200
+    assert papers.heard[exchange]["other"] == 0, "asked for the time again"
+    await paper.post("/_paper/clock", json=order | {"ahead_ms": 0})
+    assert (await verify(exchange)).status_code == 200
+
+
+async def test_an_exchange_that_does_not_tell_its_time_is_unavailable(
+    ready: Call, verify: Call, paper: httpx.AsyncClient, fault: Call
+) -> None:
+    await ready("binance")
+    await paper.post("/_paper/clock", json={"exchange": "binance", "ahead_ms": 600_000})
+    await fault("binance", "html", only="other")
+    told = (await verify("binance")).json()
+    assert (told["code"], "clock" in told["detail"]) == ("unavailable", True)
+
+
+async def test_a_clock_that_cannot_be_put_right_is_asked_for_once(
+    ready: Call, verify: Call, papers: Paper, fault: Call
+) -> None:
+    await ready("okx")
+    await fault("okx", "clock")
+    papers.heard.clear()
+    assert (await verify("okx")).json()["code"] == "unavailable"
+    assert papers.heard["okx"]["account"] == 2
+    assert papers.heard["okx"]["other"] == 1
