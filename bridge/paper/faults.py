@@ -142,6 +142,7 @@ async def _gone(request: Request) -> None:
 async def _broken(whole: bytes, request: Request) -> AsyncIterator[bytes]:
     yield whole[: len(whole) // 2]
     _transport(request).close()
+    await _gone(request)
 
 
 def _transport(request: Request) -> asyncio.Transport:
