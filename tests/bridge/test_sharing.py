@@ -11,6 +11,7 @@ import ccxt.async_support as ccxt
 import pytest
 
 from bridge.catalogue import catalogue
+from bridge.clocks import Clock
 from bridge.credentials import SOURCES, Offered
 from bridge.frozen import FrozenDict, FrozenList, ReadOnly
 from bridge.pacer import Lane
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.anyio
 WHOLE = Offered("key", "secret", "password", "memo")
 FIXED = (str, int, float, type(None), type, re.Pattern)
 # Shared on purpose, for none of them knows an account: ways out, and the pace of an exchange.
-SERVICES = (Outward, SSLContext, Logger, Lane, asyncio.AbstractEventLoop)
+SERVICES = (Outward, SSLContext, Logger, Lane, Clock, asyncio.AbstractEventLoop)
 
 
 @pytest.fixture
