@@ -67,6 +67,7 @@ WORDS: Mapping[Code, str] = {
     "unclear": "gave an answer that makes no sense",
 }
 LONGEST_S = 7 * 86_400.0  # no ban is longer, whatever a header says
+_URL = re.compile(r"https?://\S+")  # ccxt's own words: what we asked, not what was said
 _UNTIL = re.compile(r"(?:banned until|Throttled:)\s*(\d{10})(\d{3})?\b")  # binance, kraken
 
 
@@ -149,8 +150,9 @@ def _by_cause(causes: tuple[str, ...]) -> Verdict | None:
 def _by_dialect(raised: Raised) -> Verdict | None:
     base = raised.exchange.removesuffix("_testnet")
     family = FAMILIES.get(base, base)
+    text = _URL.sub("", raised.text)
     for row in ROWS:
-        if family.startswith(row.family) and re.search(row.pattern, raised.text):
+        if family.startswith(row.family) and re.search(row.pattern, text):
             return row.code, row.why
     return None
 

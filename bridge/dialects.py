@@ -129,7 +129,7 @@ ROWS: tuple[Row, ...] = (
     Row("bitstamp", r"IP address not allowed", "refused", ADDRESS),
     Row(
         "",
-        r'(?i)timestamp[^"{}]{0,40}(expired|outside|(is )?too old|ahead|behind|recv_?window)',
+        r'(?i)timestamp[^"{}]{0,40}(expired|outside|(is )?too old|ahead|behind)',
         "unavailable",
         CLOCK,
     ),

@@ -50,6 +50,7 @@ def test_a_class_of_ccxts_means(kind: str, code: Code) -> None:
         ("binance_testnet", "DDoSProtection", 'binance {"code":-2015}', "refused"),
         ("myokx", "AuthenticationError", 'myokx {"code":"50112"}', "unavailable"),
         ("kucoin", "ExchangeError", 'kucoin {"code":"50100"}', "unclear"),
+        ("okx", "NotSupported", "GET https://x.y/z?timestamp=1&expired=1", "unsupported"),
         ("binance", "ExchangeError", 'binance {"code":-20150}', "unclear"),
     ],
 )
