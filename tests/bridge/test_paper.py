@@ -357,12 +357,19 @@ async def test_what_is_not_on_paper_cannot_be_changed_or_counted(paper: httpx.As
     assert (await paper.get("/_paper/stats", params=key)).status_code == 404
 
 
-def test_kucoin_wants_the_passphrase_signed(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    ("version", "phrase"),
+    [("2", "phrase"), ("1", "phrase"), ("1", sha256_base64(SECRET, "phrase"))],
+)
+def test_kucoin_wants_the_passphrase_signed_and_a_version_that_says_so(
+    ledger: Ledger, version: str, phrase: str
+) -> None:
     at, path = str(NOW), "/api/v1/accounts"
     headers = {
         "kc-api-key": "key",
+        "kc-api-key-version": version,
         "kc-api-timestamp": at,
-        "kc-api-passphrase": "phrase",
+        "kc-api-passphrase": phrase,
         "kc-api-sign": sha256_base64(SECRET, f"{at}GET{path}"),
     }
     assert kucoin.answer(asked(path, "", headers), ledger).payload["code"] == "400004"
