@@ -1,10 +1,11 @@
 """Binance as it talks: HMAC over the query, errors as negative codes."""
 
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qs
+from typing import Any
 
+from bridge.paper import orders
 from bridge.paper.binance_markets import exchange_info
-from bridge.paper.ledger import Account, Ledger, Right
+from bridge.paper.ledger import Account, Ledger, Order, Right, Side, plain
 from bridge.paper.wire import Asked, Said, number, same, sha256_hex
 
 NAME = "binance"
@@ -55,11 +56,11 @@ def _private(asked: Asked, ledger: Ledger) -> Said:
 
 def _untimely(asked: Asked) -> Said | None:
     """Look at the clock; parameters may stand in the query or the body."""
-    sent = parse_qs(asked.query) | parse_qs(asked.body)
-    window = number(sent.get("recvWindow", ["5000"])[0])
+    sent = asked.sent()
+    window = number(sent.get("recvWindow", "5000"))
     if window > 60_000:
         return WINDOW
-    ahead = number(sent.get("timestamp", [""])[0]) - asked.now_ms
+    ahead = number(sent.get("timestamp", "")) - asked.now_ms
     return None if -window <= ahead <= 1000 else CLOCK
 
 
@@ -133,8 +134,68 @@ def _nothing(_asked: Asked, _account: Account) -> Said:
     return Said([])
 
 
+def _order(asked: Asked, account: Account) -> Said:
+    sent = asked.sent()
+    pair, amount = orders.split(sent.get("symbol", "")), orders.decimal(sent.get("quantity", ""))
+    limit = orders.decimal(sent["price"]) if sent.get("type") == "LIMIT" else None
+    if pair is None:
+        return Said({"code": -1121, "msg": "Invalid symbol."}, 400)
+    if amount is None:
+        return Said({"code": -1013, "msg": "Invalid quantity."}, 400)
+    side: Side = "buy" if sent.get("side") == "BUY" else "sell"
+    try:
+        return Said(_shown(orders.place(account, pair, side, amount, limit, asked.now_ms)))
+    except orders.NoFunds:
+        message = "Account has insufficient balance for requested action."
+        return Said({"code": -2010, "msg": message}, 400)
+
+
+def _one_order(asked: Asked, account: Account) -> Said:
+    found = account.orders.get(asked.param("orderId"))
+    if found is None:
+        return Said({"code": -2013, "msg": "Order does not exist."}, 400)
+    return Said(_shown(found))
+
+
+def _open_orders(_asked: Asked, account: Account) -> Said:
+    return Said([_shown(order) for order in account.orders.values() if order.state == "open"])
+
+
+def _no_order(asked: Asked, account: Account) -> Said:
+    found = orders.cancel(account, asked.sent().get("orderId", ""))
+    if found is None:
+        return Said({"code": -2011, "msg": "Unknown order sent."}, 400)
+    return Said(_shown(found))
+
+
+_STATES = {"open": "NEW", "filled": "FILLED", "canceled": "CANCELED"}
+
+
+def _shown(order: Order) -> dict[str, Any]:
+    return {
+        "symbol": "".join(order.pair),
+        "orderId": int(order.id),
+        "orderListId": -1,
+        "clientOrderId": f"paper-{order.id}",
+        "transactTime": order.at_ms,
+        "time": order.at_ms,
+        "updateTime": order.at_ms,
+        "price": "0" if order.at_market else plain(order.price),
+        "origQty": plain(order.amount),
+        "executedQty": plain(order.filled),
+        "cummulativeQuoteQty": plain(order.filled * order.price),
+        "status": _STATES[order.state],
+        "timeInForce": "GTC",
+        "type": "MARKET" if order.at_market else "LIMIT",
+        "side": order.side.upper(),
+        "fills": [],
+    }
+
+
 _CLASSES = {
     "/api/v3/account": "account",
+    "/api/v3/openOrders": "orders",
+    "/api/v3/order": "orders",
     "/sapi/v1/account/apiRestrictions": "rights",
     "/sapi/v1/asset/get-funding-asset": "account",
     "/sapi/v1/capital/config/getall": "account",
@@ -143,6 +204,10 @@ _CLASSES = {
 }
 _PRIVATE: Mapping[tuple[str, str], tuple[Right, Callable[[Asked, Account], Said]]] = {
     ("GET", "/api/v3/account"): ("read", _account),
+    ("GET", "/api/v3/openOrders"): ("read", _open_orders),
+    ("GET", "/api/v3/order"): ("read", _one_order),
+    ("POST", "/api/v3/order"): ("trade", _order),
+    ("DELETE", "/api/v3/order"): ("trade", _no_order),
     ("GET", "/sapi/v1/account/apiRestrictions"): ("read", _rights),
     ("POST", "/sapi/v1/asset/get-funding-asset"): ("read", _funding),
     ("GET", "/sapi/v1/capital/config/getall"): ("read", _coins),

@@ -14,7 +14,7 @@
     DELETE /_paper/stats         count from nothing again
     GET    /_paper/requests      ?exchange=: the last thousand: method, path, class, status
 
-Classes are account, rights, markets, currencies, other.
+Classes are account, rights, orders, markets, currencies, other.
 """
 
 from datetime import UTC, datetime

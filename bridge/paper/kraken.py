@@ -7,8 +7,10 @@ import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bridge.paper import orders
 from bridge.paper.kraken_markets import OLD_NAMES, asset, pair
-from bridge.paper.ledger import Account, Ledger, Right, names
+from bridge.paper.ledger import Account, Ledger, Order, Right, Side, names, plain
+from bridge.paper.markets import Pair
 from bridge.paper.wire import Asked, Said, number, same
 
 NAME = "kraken"
@@ -29,6 +31,10 @@ BUSY = {"error": ["EAPI:Rate limit exceeded"]}
 
 def classed(path: str) -> str:
     known = {
+        "/0/private/AddOrder": "orders",
+        "/0/private/CancelOrder": "orders",
+        "/0/private/OpenOrders": "orders",
+        "/0/private/QueryOrders": "orders",
         "/0/private/GetApiKeyInfo": "rights",
         "/0/public/Assets": "currencies",
         "/0/public/AssetPairs": "markets",
@@ -75,7 +81,14 @@ def _wrong(asked: Asked, account: Account) -> Said | None:
 
 def _told(asked: Asked, account: Account) -> Said:
     right, tell = _PRIVATE[asked.path]
-    return IP if right not in (None, *account.rights) else _yes(tell(asked, account))
+    if right not in (None, *account.rights):
+        return IP
+    try:
+        return _yes(tell(asked, account))
+    except _Wrong as wrong:
+        return _no(str(wrong))
+    except orders.NoFunds:
+        return _no("EOrder:Insufficient funds")
 
 
 def _signed(account: Account, asked: Asked, nonce: str) -> str:
@@ -95,6 +108,76 @@ def _balances_with_holds(_asked: Asked, account: Account) -> dict[str, Any]:
     return {
         OLD_NAMES.get(asset, asset): {"balance": amount, "hold_trade": account.locked(asset)}
         for asset, amount in account.balances.items()
+    }
+
+
+class _Wrong(Exception):
+    """Its text is the error as Kraken names it."""
+
+
+def _add_order(asked: Asked, account: Account) -> dict[str, Any]:
+    sent = asked.posted()
+    pair, amount = _pair(sent.get("pair", "")), orders.decimal(sent.get("volume", ""))
+    if pair is None or amount is None:
+        raise _Wrong("EGeneral:Invalid arguments" if pair else "EQuery:Unknown asset pair")
+    side: Side = "buy" if sent.get("type") == "buy" else "sell"
+    limit = orders.decimal(sent["price"]) if sent.get("ordertype") == "limit" else None
+    made = orders.place(account, pair, side, amount, limit, asked.now_ms)
+    return {"descr": {"order": _words(made)}, "txid": [made.id]}
+
+
+def _pair(name: str) -> Pair | None:
+    """Read a pair of Kraken's: old names or new, in one word."""
+    for new, old in {**OLD_NAMES, "BTC": "XBT"}.items():
+        name = name.replace(OLD_NAMES.get(new, old), new).replace(old, new)
+    return orders.split(name)
+
+
+def _words(order: Order) -> str:
+    end = "market" if order.at_market else f"limit {plain(order.price)}"
+    return f"{order.side} {plain(order.amount)} {''.join(order.pair)} @ {end}"
+
+
+def _cancel_order(asked: Asked, account: Account) -> dict[str, Any]:
+    if orders.cancel(account, asked.posted().get("txid", "")) is None:
+        raise _Wrong("EOrder:Unknown order")
+    return {"count": 1}
+
+
+def _query_orders(asked: Asked, account: Account) -> dict[str, Any]:
+    found = account.orders.get(asked.posted().get("txid", ""))
+    if found is None:
+        raise _Wrong("EOrder:Unknown order")
+    return {found.id: _shown(found)}
+
+
+def _open_orders(_asked: Asked, account: Account) -> dict[str, Any]:
+    found = account.orders.values()
+    return {"open": {order.id: _shown(order) for order in found if order.state == "open"}}
+
+
+_STATES = {"open": "open", "filled": "closed", "canceled": "canceled"}
+
+
+def _shown(order: Order) -> dict[str, Any]:
+    return {
+        "status": _STATES[order.state],
+        "opentm": order.at_ms / 1000,
+        "descr": {
+            "pair": pair(*order.pair)[1]["altname"],
+            "type": order.side,
+            "ordertype": "market" if order.at_market else "limit",
+            "price": "0" if order.at_market else plain(order.price),
+            "price2": "0",
+            "order": _words(order),
+        },
+        "vol": plain(order.amount),
+        "vol_exec": plain(order.filled),
+        "cost": plain(order.filled * order.price),
+        "fee": "0",
+        "price": plain(order.price) if order.state == "filled" else "0",
+        "oflags": "fciq",
+        "trades": [],
     }
 
 
@@ -128,4 +211,8 @@ _PRIVATE: Mapping[str, tuple[Right | None, Callable[[Asked, Account], dict[str, 
     "/0/private/Balance": ("read", _balances),
     "/0/private/BalanceEx": ("read", _balances_with_holds),
     "/0/private/GetApiKeyInfo": (None, _key_info),
+    "/0/private/AddOrder": ("trade", _add_order),
+    "/0/private/CancelOrder": ("trade", _cancel_order),
+    "/0/private/OpenOrders": ("read", _open_orders),
+    "/0/private/QueryOrders": ("read", _query_orders),
 }

@@ -6,9 +6,28 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from bridge.paper.markets import FIRST, pairs
+from bridge.paper.markets import FIRST, Pair, pairs
 
 Right = Literal["read", "trade", "withdraw"]
+Side = Literal["buy", "sell"]
+
+
+@dataclass(slots=True)
+class Order:
+    """`price` is the limit's until it is filled; then the one it was filled at."""
+
+    id: str
+    pair: Pair
+    side: Side
+    amount: Decimal
+    price: Decimal
+    at_market: bool
+    at_ms: int
+    state: Literal["open", "filled", "canceled"] = "open"
+
+    @property
+    def filled(self) -> Decimal:
+        return self.amount if self.state == "filled" else Decimal(0)
 
 
 @dataclass(slots=True, repr=False)
@@ -32,6 +51,7 @@ class Account:
     expires_ms: int = 0
     classic: bool = False
     held: dict[str, Decimal] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
     heard: Counter[str] = field(default_factory=Counter)
 
     def lets_in(self, address: str) -> bool:

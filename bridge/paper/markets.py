@@ -12,7 +12,7 @@ FIRST: tuple[Pair, ...] = (
     ("ETH", "BTC"),
 )
 # No quote ends with another, so that base and quote written together still tell the pair.
-_QUOTES = ("USDT", "USDC", "BTC", "ETH", "EUR", "TRY")
+QUOTES = ("USDT", "USDC", "BTC", "ETH", "EUR", "TRY")
 _KNOWN_LINES = """
 BTC ETH SOL XRP BNB DOGE ADA TRX AVAX LINK DOT LTC BCH UNI NEAR ATOM ETC FIL APT ARB OP INJ
 SUI TIA SEI PEPE SHIB AAVE MKR CRV SNX LDO RUNE GRT SAND MANA AXS GALA ENJ CHZ FLOW EGLD
@@ -33,7 +33,7 @@ def pairs(number: int) -> list[Pair]:
 def _pairs() -> Iterator[Pair]:
     yield from FIRST
     for rank, base in enumerate(_assets()):
-        quotes = _QUOTES if rank < _WIDELY_TRADED else _QUOTES[:3]
+        quotes = QUOTES if rank < _WIDELY_TRADED else QUOTES[:3]
         pairs = ((base, quote) for quote in quotes if quote != base)
         yield from (pair for pair in pairs if pair not in FIRST)
 

@@ -1,10 +1,12 @@
 """OKX as it talks: HMAC in base64 over time, method and path, with a passphrase beside it."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from bridge.paper.ledger import Account, Ledger, Right, names
+from bridge.paper import orders
+from bridge.paper.ledger import Account, Ledger, Order, Right, Side, names, plain
 from bridge.paper.okx_markets import instruments
 from bridge.paper.wire import Asked, Said, same, sha256_base64
 
@@ -44,6 +46,12 @@ def answer(asked: Asked, ledger: Ledger) -> Said:
 
 def _yes(data: list[Any]) -> Said:
     return Said({"code": "0", "data": data, "msg": ""})
+
+
+def _said(data: list[Any]) -> Said:
+    """Say it; where all that was asked for has failed, the whole has."""
+    failed = data and all(each.get("sCode", "0") != "0" for each in data)
+    return Said({"code": "1", "data": data, "msg": ""}) if failed else _yes(data)
 
 
 def _private(asked: Asked, ledger: Ledger) -> Said:
@@ -89,7 +97,7 @@ def _told(asked: Asked, account: Account) -> Said:
     right, tell = found
     if right not in account.rights:
         return _no("50120", "This API key doesn't have permission to use this function.")
-    return _yes(tell(asked, account))
+    return _said(tell(asked, account))
 
 
 def _balance(asked: Asked, account: Account) -> list[Any]:
@@ -148,15 +156,85 @@ def _currencies(_asked: Asked, account: Account) -> list[Any]:
     return [{"ccy": asset, "name": asset} for asset in account.balances]
 
 
+def _order(asked: Asked, account: Account) -> list[Any]:
+    """Place orders: one as an object, or a list of them."""
+    sent = json.loads(asked.body)
+    return [_placed(each, asked, account) for each in (sent if isinstance(sent, list) else [sent])]
+
+
+def _placed(sent: dict[str, Any], asked: Asked, account: Account) -> dict[str, str]:
+    pair, amount = orders.split(str(sent.get("instId"))), orders.decimal(str(sent.get("sz")))
+    if pair is None or amount is None:
+        return _failed("51000", "Parameter instId or sz error")
+    side: Side = "buy" if sent.get("side") == "buy" else "sell"
+    limit = orders.decimal(str(sent.get("px"))) if sent.get("ordType") != "market" else None
+    try:
+        made = orders.place(account, pair, side, amount, limit, asked.now_ms)
+    except orders.NoFunds:
+        return _failed("51008", "Order failed. Insufficient balance in account.")
+    return {"ordId": made.id, "clOrdId": "", "tag": "", "sCode": "0", "sMsg": ""}
+
+
+def _failed(code: str, words: str) -> dict[str, str]:
+    return {"ordId": "", "clOrdId": "", "sCode": code, "sMsg": words}
+
+
+def _cancel(asked: Asked, account: Account) -> list[Any]:
+    order_id = str(json.loads(asked.body).get("ordId"))
+    if orders.cancel(account, order_id) is None:
+        return [_failed("51400", "Cancellation failed as the order does not exist.")]
+    return [{"ordId": order_id, "clOrdId": "", "sCode": "0", "sMsg": ""}]
+
+
+def _one_order(asked: Asked, account: Account) -> list[Any]:
+    found = account.orders.get(asked.param("ordId"))
+    return [_shown(found)] if found else []
+
+
+def _open_orders(_asked: Asked, account: Account) -> list[Any]:
+    return [_shown(order) for order in account.orders.values() if order.state == "open"]
+
+
+_STATES = {"open": "live", "filled": "filled", "canceled": "canceled"}
+
+
+def _shown(order: Order) -> dict[str, str]:
+    return {
+        "instType": "SPOT",
+        "instId": "-".join(order.pair),
+        "ordId": order.id,
+        "clOrdId": "",
+        "ordType": "market" if order.at_market else "limit",
+        "side": order.side,
+        "px": "" if order.at_market else plain(order.price),
+        "sz": plain(order.amount),
+        "accFillSz": plain(order.filled),
+        "avgPx": plain(order.price) if order.state == "filled" else "",
+        "state": _STATES[order.state],
+        "tdMode": "cash",
+        "cTime": str(order.at_ms),
+        "uTime": str(order.at_ms),
+    }
+
+
 _CLASSES = {
     "/api/v5/account/balance": "account",
     "/api/v5/account/config": "rights",
     "/api/v5/asset/balances": "account",
     "/api/v5/asset/currencies": "account",
+    "/api/v5/trade/batch-orders": "orders",
+    "/api/v5/trade/cancel-order": "orders",
+    "/api/v5/trade/order": "orders",
+    "/api/v5/trade/orders-pending": "orders",
 }
 _PRIVATE: Mapping[tuple[str, str], tuple[Right, Callable[[Asked, Account], list[Any]]]] = {
     ("GET", "/api/v5/account/balance"): ("read", _balance),
     ("GET", "/api/v5/account/config"): ("read", _config),
     ("GET", "/api/v5/asset/balances"): ("read", _funding),
     ("GET", "/api/v5/asset/currencies"): ("read", _currencies),
+    ("POST", "/api/v5/trade/batch-orders"): ("trade", _order),
+    ("POST", "/api/v5/trade/cancel-order"): ("trade", _cancel),
+    ("GET", "/api/v5/trade/order"): ("read", _one_order),
+    ("POST", "/api/v5/trade/order"): ("trade", _order),
+    ("GET", "/api/v5/trade/orders-pending"): ("read", _open_orders),
 }

@@ -32,6 +32,10 @@ class Asked:
     def param(self, name: str) -> str:
         return parse_qs(self.query).get(name, [""])[0]
 
+    def sent(self) -> dict[str, str]:
+        """Read the fields, wherever they stand."""
+        return {n: v[0] for n, v in (parse_qs(self.query) | parse_qs(self.body)).items()}
+
     def posted(self) -> dict[str, str]:
         """Read the fields of a form."""
         return {name: values[0] for name, values in parse_qs(self.body).items()}

@@ -304,6 +304,80 @@ async def test_an_account_changes_where_it_is_told_to_and_stays_as_it_is_elsewhe
         await stock(exchange).fetch_balance()
 
 
+TRADING = ["binance", "kraken", "okx"]
+
+
+def amounts(balance: Any, part: str) -> dict[str, float]:
+    return {asset: amount for asset, amount in balance[part].items() if amount}
+
+
+@pytest.mark.parametrize("exchange", TRADING)
+async def test_a_resting_order_holds_its_funds_until_it_is_cancelled(
+    enrol: Call, stock: Callable[..., Any], exchange: str
+) -> None:
+    await enrol(exchange)
+    asking = stock(exchange)
+    made = await asking.create_order("BTC/USDT", "limit", "buy", 0.01, 40_000)
+    assert amounts(await asking.fetch_balance(), "used") == {"USDT": 400}
+    found = await asking.fetch_order(made["id"], "BTC/USDT")
+    assert (found["status"], found["side"], found["amount"]) == ("open", "buy", 0.01)
+    assert (found["symbol"], found["price"]) == ("BTC/USDT", 40_000)
+    assert [each["id"] for each in await asking.fetch_open_orders("BTC/USDT")] == [made["id"]]
+    await asking.cancel_order(made["id"], "BTC/USDT")
+    assert (await asking.fetch_order(made["id"], "BTC/USDT"))["status"] == "canceled"
+    assert amounts(await asking.fetch_balance(), "free") == {"BTC": 0.6, "USDT": 1000}
+    with pytest.raises(ccxt.OrderNotFound):
+        await asking.cancel_order(made["id"], "BTC/USDT")
+
+
+@pytest.mark.parametrize("exchange", TRADING)
+@pytest.mark.parametrize(
+    ("side", "kind", "left"),
+    [
+        ("sell", "market", {"BTC": 0.59, "USDT": 1500}),
+        ("sell", "limit", {"BTC": 0.59, "USDT": 1500}),
+        ("buy", "limit", {"BTC": 0.61, "USDT": 500}),
+    ],
+)
+async def test_an_order_that_meets_the_price_moves_the_balances(
+    enrol: Call,
+    stock: Callable[..., Any],
+    exchange: str,
+    side: str,
+    kind: str,
+    left: dict[str, float],
+) -> None:
+    await enrol(exchange)
+    asking = stock(exchange)
+    limit = {"sell": 45_000, "buy": 55_000}[side] if kind == "limit" else None
+    made = await asking.create_order("BTC/USDT", kind, side, 0.01, limit)
+    assert (await asking.fetch_order(made["id"], "BTC/USDT"))["status"] == "closed"
+    assert amounts(await asking.fetch_balance(), "total") == left
+    assert amounts(await asking.fetch_balance(), "used") == {}
+
+
+@pytest.mark.parametrize("exchange", TRADING)
+async def test_nobody_spends_what_is_not_there_or_what_an_order_holds(
+    enrol: Call, stock: Callable[..., Any], exchange: str
+) -> None:
+    await enrol(exchange)
+    asking = stock(exchange)
+    await asking.create_order("BTC/USDT", "limit", "buy", 0.02, 40_000)
+    with pytest.raises(ccxt.InsufficientFunds):
+        await asking.create_order("BTC/USDT", "limit", "buy", 0.01, 40_000)
+
+
+@pytest.mark.parametrize("exchange", TRADING)
+async def test_a_key_that_may_only_read_cannot_trade(
+    enrol: Call, stock: Callable[..., Any], exchange: str
+) -> None:
+    await enrol(exchange, rights=["read"])
+    asking = stock(exchange)
+    with pytest.raises(ccxt.BaseError):
+        await asking.create_order("BTC/USDT", "limit", "buy", 0.01, 40_000)
+    assert amounts(await asking.fetch_balance(), "used") == {}
+
+
 async def test_accounts_are_listed_without_their_secrets(
     paper: httpx.AsyncClient, enrol: Call
 ) -> None:
