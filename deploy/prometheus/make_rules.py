@@ -1,0 +1,213 @@
+"""Writes the rules: `python -m deploy.prometheus.make_rules > deploy/prometheus/rules.yml`.
+
+*speed* divides every length of time, so that a test sees in seconds what takes hours.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+OBJECTIVE = 0.999
+"""The share of active, valid keys that are live, over time."""
+_VALID = "pending|initializing|live|retrying"
+"""Phases of keys that could be live: the others are the owner's to mend, or paused."""
+_OWNERS = "refused|unsupported|undecryptable|conflict"
+"""Verdicts that are the key owner's fault."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert; *wait* is in seconds. `{window}` in the text is a length of time in seconds."""
+
+    name: str
+    severity: str
+    expr: str
+    wait: float
+    summary: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def burn(factor: float, long: float, short: float) -> str:
+    """Return the condition that the budget burns *factor* times too fast, over both windows."""
+    limit = f"{factor:g} * {1 - OBJECTIVE:g}"
+    return (
+        f"bridgetender:not_live:ratio_{{{long:g}}} > {limit}"
+        f" and bridgetender:not_live:ratio_{{{short:g}}} > {limit}"
+    )
+
+
+MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
+BURNS = (
+    ("page", 14.4, HOUR, 5 * MINUTE, 2 * MINUTE),
+    ("page", 6.0, 6 * HOUR, 30 * MINUTE, 15 * MINUTE),
+    ("ticket", 3.0, DAY, 2 * HOUR, HOUR),
+    ("ticket", 1.0, 3 * DAY, 6 * HOUR, 3 * HOUR),
+)
+WINDOWS = sorted({length for _, _, *both, _ in BURNS for length in both})
+_LIVE = 'sum by (bridge) (bridgetender_connectors{phase="live"})'
+_COULD = f'sum by (bridge) (bridgetender_connectors{{phase=~"{_VALID}"}})'
+RECORDS = {
+    # 0 where no key could be live: an empty house burns no budget
+    "bridgetender:not_live:ratio": f"1 - {_LIVE} / ({_COULD} > 0) or 0 * {_COULD}",
+    **{
+        f"bridgetender:not_live:ratio_{{{w:g}}}": (
+            f"avg_over_time(bridgetender:not_live:ratio[{{{w:g}}}])"
+        )
+        for w in WINDOWS
+    },
+    "bridgetender:init_attempts:rate": (
+        "sum by (bridge)"
+        f' (rate(bridgetender_init_attempts_total{{verdict!~"{_OWNERS}"}}[{{{HOUR:g}}}]))'
+    ),
+    "bridgetender:init_success:ratio": (
+        "sum by (bridge)"
+        f' (rate(bridgetender_init_attempts_total{{verdict="done"}}[{{{HOUR:g}}}]))'
+        " / (bridgetender:init_attempts:rate > 0)"
+    ),
+}
+ALERTS = (
+    *(
+        Alert(
+            *("KeysNotLive", severity, burn(factor, long, short), wait),
+            f"Keys that could be live are not: the error budget burns {factor:g} times too fast",
+            {"window": f"{{{long:g}}}"},
+        )
+        for severity, factor, long, short, wait in BURNS
+    ),
+    Alert(
+        *("BridgeDown", "page", "max by (bridge) (bridgetender_bridge_up) == 0", 2 * MINUTE),
+        "The Trading Bridge does not answer",
+    ),
+    Alert(
+        "OldestUnready",
+        "page",
+        f"max by (bridge) (bridgetender_oldest_unready_seconds) > {{={15 * MINUTE:g}}}",
+        5 * MINUTE,
+        "A key that should be live has not been for 15 minutes and more",
+    ),
+    Alert(
+        "NoSuccessfulPass",
+        "page",
+        "time() - max by (bridge) (bridgetender_last_pass_success_timestamp_seconds > 0)"
+        f" > {{={5 * MINUTE:g}}} and on (bridge) max by (bridge) (bridgetender_bridge_up) == 1",
+        MINUTE,
+        "The daemon has not compared keys with the bridge for 5 minutes, though that answers",
+    ),
+    Alert(
+        "BridgeWithoutHolder",
+        "page",
+        "sum by (bridge) (bridgetender_lease_held) == 0",
+        2 * MINUTE,
+        "No replica looks after the bridge",
+    ),
+    Alert(
+        *("DaemonAbsent", "page", "absent(bridgetender_build_info)", 5 * MINUTE),
+        "Prometheus sees no Bridgetender at all",
+    ),
+    Alert(
+        "MassRefusal",
+        "page",
+        "max by (bridge, exchange) (bridgetender_mass_refusal) == 1",
+        MINUTE,
+        "An exchange refuses most keys at once: our address, clock or proxy",
+    ),
+    Alert(
+        "InitSuccessLow",
+        "ticket",
+        "bridgetender:init_success:ratio < 0.9 and"
+        # in a quiet hour a single key that is retried would make it 0
+        f" bridgetender:init_attempts:rate * {{={HOUR:g}}} > 20",
+        10 * MINUTE,
+        "Many attempts to initialize connectors fail, and not for their owners' fault",
+    ),
+    Alert(
+        "KeysParked",
+        "ticket",
+        "sum by (bridge, reason)"
+        ' (bridgetender_connectors_reason{reason=~"refused|unsupported|undecryptable"}) > 0',
+        10 * MINUTE,
+        "Keys are parked: their owners have something to mend",
+    ),
+    Alert(
+        "DecryptFailures",
+        "ticket",
+        f"sum (increase(bridgetender_decrypt_failures_total[{{{HOUR:g}}}])) > 0",
+        0,
+        "Stored keys cannot be read with this ENCRYPTION_KEY",
+    ),
+    Alert(
+        "ConnectorsUnremovable",
+        "ticket",
+        'sum by (bridge) (bridgetender_connectors{phase="unremovable"}) > 0',
+        10 * MINUTE,
+        "Connectors whose keys are gone trade on: the bridge cannot remove them",
+    ),
+    Alert(
+        *("NullUpdatedAt", "ticket", "max (bridgetender_null_updated_at_rows) > 0", 10 * MINUTE),
+        "Stored keys have no updated_at: the story's fault is back",
+    ),
+)
+
+
+def length(seconds: float, speed: float) -> str:
+    """Return a length of time as Prometheus writes it."""
+    scaled = max(round(seconds / speed), 1) if seconds else 0
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if scaled and scaled % size == 0:
+            return f"{scaled // size}{unit}"
+    return f"{scaled}s"
+
+
+def said(text: str, speed: float) -> str:
+    """Put lengths of time into *text*: `{60}` as Prometheus writes it, `{=60}` as seconds."""
+    parts = text.split("{")
+    done = [parts[0]]
+    for part in parts[1:]:
+        inside, closed, rest = part.partition("}")
+        number = inside.removeprefix("=")
+        if closed and number.replace(".", "").isdigit():
+            seconds = float(number)
+            word = f"{seconds / speed:g}" if "=" in inside else length(seconds, speed)
+            done.append(word + rest)
+        else:
+            done.append("{" + part)
+    return "".join(done)
+
+
+def rules(speed: float = 1.0) -> str:
+    """Return the file of rules."""
+    return "\n".join(_lines(speed)) + "\n"
+
+
+def _lines(speed: float) -> Iterator[str]:
+    yield "# Written by deploy/prometheus/make_rules.py, which says why."
+    yield "groups:"
+    yield "  - name: bridgetender.records"
+    if speed > 1:
+        yield "    interval: 1s"
+    yield "    rules:"
+    for name, expr in RECORDS.items():
+        yield f"      - record: {said(name, speed)}"
+        yield f"        expr: {said(expr, speed)}"
+    yield "  - name: bridgetender.alerts"
+    if speed > 1:
+        yield "    interval: 1s"
+    yield "    rules:"
+    for alert in ALERTS:
+        yield f"      - alert: {alert.name}"
+        yield f"        expr: {said(alert.expr, speed)}"
+        if alert.wait:
+            yield f"        for: {length(alert.wait, speed)}"
+        yield "        labels:"
+        for label, value in {"severity": alert.severity, **alert.labels}.items():
+            yield f"          {label}: {said(value, speed)}"
+        yield "        annotations:"
+        yield f'          summary: "{alert.summary}"'
+        yield f"          runbook: docs/runbook.md#{alert.name.lower()}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--speed", type=float, default=1.0, help="how many times faster")
+    sys.stdout.write(rules(parser.parse_args().speed))

@@ -1,0 +1,178 @@
+"""Every alert fires where it should and stays silent where it should, says promtool."""
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.prometheus.make_rules import ALERTS, rules
+from tests.conftest import installed
+
+ROOT = Path(__file__).parent.parent.parent
+HOLDER = 'instance="a:9464",bridge="main"'
+
+
+@dataclass(frozen=True)
+class Case:
+    """What Prometheus scraped each minute, and which alert fires at *minute*, with which labels."""
+
+    alert: str
+    fires: Mapping[str, str]
+    silent: Mapping[str, str]
+    labels: Mapping[str, str] = field(default_factory=lambda: {"bridge": "main"})
+    minute: int = 90
+
+
+def phases(**counts: str) -> dict[str, str]:
+    return {
+        f'bridgetender_connectors{{{HOLDER},phase="{phase}"}}': values
+        for phase, values in counts.items()
+    }
+
+
+def of_bridge(name: str, values: str) -> dict[str, str]:
+    return {f"bridgetender_{name}{{{HOLDER}}}": values}
+
+
+def attempts(**counts: str) -> dict[str, str]:
+    of = f'bridgetender_init_attempts_total{{{HOLDER},exchange="okx"'
+    return {f'{of},verdict="{verdict}"}}': values for verdict, values in counts.items()}
+
+
+def reasons(**counts: str) -> dict[str, str]:
+    of = f"bridgetender_connectors_reason{{{HOLDER}"
+    return {f'{of},reason="{reason}"}}': values for reason, values in counts.items()}
+
+
+BUILD = {'bridgetender_build_info{version="1"}': "1x90"}
+PASSES = "last_pass_success_timestamp_seconds"
+CASES = (
+    Case(
+        "KeysNotLive",
+        phases(live="9x90", retrying="1x90"),
+        phases(live="9x90", retrying="0x90", parked="5x90", conflict="3x90", unremovable="2x90"),
+        minute=5,  # later the slower ones fire, too
+    ),
+    Case("BridgeDown", of_bridge("bridge_up", "0x90"), of_bridge("bridge_up", "0 1x89")),
+    Case(
+        "OldestUnready",
+        of_bridge("oldest_unready_seconds", "0+60x90"),
+        of_bridge("oldest_unready_seconds", "600x90"),
+    ),
+    Case(
+        "NoSuccessfulPass",
+        of_bridge(PASSES, "60x90") | of_bridge("bridge_up", "1x90"),
+        of_bridge(PASSES, "0+60x90") | of_bridge("bridge_up", "1x90"),
+    ),
+    Case(
+        "BridgeWithoutHolder",
+        of_bridge("lease_held", "0x90"),
+        of_bridge("lease_held", "0x90")
+        | {'bridgetender_lease_held{instance="b:9464",bridge="main"}': "1x90"},
+    ),
+    Case("DaemonAbsent", {"up": "1x90"}, BUILD, {}),
+    Case(
+        "MassRefusal",
+        {f'bridgetender_mass_refusal{{{HOLDER},exchange="okx"}}': "1x90"},
+        {f'bridgetender_mass_refusal{{{HOLDER},exchange="okx"}}': "0x90"},
+        {"bridge": "main", "exchange": "okx"},
+    ),
+    Case(
+        "InitSuccessLow",
+        attempts(done="0+1x90", unclear="0+1x90"),
+        # a quiet hour with one key that is retried, and many wrong keys of their owners
+        attempts(done="0x90", unclear="0+0.1x90", refused="0+9x90"),
+    ),
+    Case(
+        "KeysParked",
+        reasons(refused="1x90"),
+        reasons(refused="0x90", slot_taken="4x90", paused="4x90"),
+        {"bridge": "main", "reason": "refused"},
+    ),
+    Case(
+        "DecryptFailures",
+        {"bridgetender_decrypt_failures_total": "0x60 1x30"},
+        {"bridgetender_decrypt_failures_total": "1x90"},
+        {},
+    ),
+    Case("ConnectorsUnremovable", phases(unremovable="1x90"), phases(unremovable="0x90")),
+    Case(
+        "NullUpdatedAt",
+        {"bridgetender_null_updated_at_rows": "2x90"},
+        {"bridgetender_null_updated_at_rows": "0x90"},
+        {},
+    ),
+)
+
+
+def alert_of(case: Case) -> dict[str, Any]:
+    """Return what Prometheus is to show of the first alert of that name."""
+    found = next(each for each in ALERTS if each.name == case.alert)
+    window = dict.fromkeys(found.labels, "1h")
+    return {
+        "exp_labels": {"severity": found.severity, **window, **case.labels},
+        "exp_annotations": {
+            "summary": found.summary,
+            "runbook": f"docs/runbook.md#{case.alert.lower()}",
+        },
+    }
+
+
+def expected(case: Case, series: Mapping[str, str], alerts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [
+            {
+                "eval_time": f"{case.minute if alerts else 90}m",
+                "alertname": case.alert,
+                "exp_alerts": alerts,
+            }
+        ],
+    }
+
+
+def test_every_alert_has_a_case() -> None:
+    assert {each.name for each in ALERTS} == {case.alert for case in CASES}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.alert)
+@pytest.mark.parametrize("fires", [True, False], ids=["fires", "is silent"])
+def test_an_alert(case: Case, tmp_path: Path, *, fires: bool) -> None:
+    promtool = installed("promtool", package="prometheus")
+    (tmp_path / "rules.yml").write_text(rules())
+    series, alerts = (case.fires, [alert_of(case)]) if fires else (case.silent, [])
+    tests = {"rule_files": ["rules.yml"], "tests": [expected(case, series, alerts)]}
+    (tmp_path / "tests.yml").write_text(json.dumps(tests))  # JSON is YAML
+    run = subprocess.run(
+        [promtool, "test", "rules", str(tmp_path / "tests.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_file_in_the_box_is_what_the_script_writes() -> None:
+    assert (ROOT / "deploy/prometheus/rules.yml").read_text() == rules()
+
+
+def test_every_alert_has_a_section_of_the_runbook() -> None:
+    runbook = (ROOT / "docs/runbook.md").read_text()
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", runbook, re.MULTILINE | re.DOTALL))
+    assert sections.keys() == {each.name for each in ALERTS}
+    for name, text in sections.items():
+        for part in ("**Means**", "**Check**", "**Cure**"):
+            assert part in text, name
+
+
+def test_faster_rules_are_the_same_but_for_their_lengths() -> None:
+    plain, fast = rules(), rules(speed=600)
+    assert re.findall(r"alert: (\w+)", plain) == re.findall(r"alert: (\w+)", fast)
+    assert "[1h]" in plain
+    assert "[6s]" in fast
