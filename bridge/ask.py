@@ -12,12 +12,15 @@ from ccxt.base.errors import BadResponse, BaseError
 from bridge.classify import CAUSES, WORDS, Meaning, Raised, classify
 from bridge.errors import Trouble
 from bridge.guard import Malformed, seen
+from bridge.looks import looking
 from bridge.scrub import scrub
 
 log = structlog.get_logger()
 
 Amounts = dict[str, float | None]
 PARTS = ("total", "free", "used")
+# They tell of every asset they know, and ccxt looks for each by its name.
+NEVER_EMPTY = frozenset({"btcbox", "coincheck", "paymium"})
 # ccxt leaves the last request on the object, signature and API key included.
 _LEFTOVERS = ("last_request_headers", "last_request_body", "last_request_url")
 
@@ -56,14 +59,22 @@ def asking(exchange: str, remote: Any, secrets: list[str], limit_s: float) -> It
 async def _twice_at_most(exchange: str, remote: Any) -> dict[str, Amounts]:
     """Ask, and once more when the clock or the nonce was the only thing wrong."""
     try:
-        return amounts(await remote.fetch_balance())
+        return await _asked(exchange, remote)
     except BaseError as error:
         meaning = classify(raised(exchange, error))
         if not (meaning.clock or meaning.nonce):
             raise
         if meaning.clock and not await _clock_read(remote):
             raise
-    return amounts(await remote.fetch_balance())
+    return await _asked(exchange, remote)
+
+
+async def _asked(exchange: str, remote: Any) -> dict[str, Amounts]:
+    with looking() as looks:
+        found = await remote.fetch_balance()
+    if not found["total"] and (looks.missed or exchange in NEVER_EMPTY):
+        raise BadResponse("answered without balances")
+    return amounts(found)
 
 
 async def _clock_read(remote: Any) -> bool:

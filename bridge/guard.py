@@ -7,28 +7,21 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 from ccxt.base.errors import BadResponse, BaseError, ExchangeNotAvailable
-from yarl import URL
 
 from bridge.clocks import Clock
+from bridge.looks import Watched, begin
 
 _SILENT = logging.getLogger("bridge.ccxt")
 _SILENT.disabled = True  # ccxt logs requests with their API keys
 _LAST = "guardedNonce"  # in options: with the clock's offset, the last one given
 
-# Where a balance must be found: family of exchanges, end of the path, way into the answer, type.
-SHAPES: tuple[tuple[str, str, tuple[str, ...], type], ...] = (
-    ("binance", "/api/v3/account", ("balances",), list),
-    ("bybit", "/v5/account/wallet-balance", ("result", "list"), list),
-    ("gate", "/spot/accounts", (), list),
-    ("kraken", "/0/private/BalanceEx", ("result",), dict),
-    ("kucoin", "/api/v1/accounts", ("data",), list),
-    ("mexc", "/api/v3/account", ("balances",), list),
-    ("okx", "/api/v5/account/balance", ("data",), list),
-)
 # What an exchange's own "401" holds; without it, something in between has answered.
 _MARKS = {"binance": "code", "bybit": "retCode", "kucoin": "code", "mexc": "code", "okx": "code"}
 # Who says no to a key by a bare 401, and what stands in it.
 _BARE = {"bybit": "", "coinbase": "Unauthorized"}
+
+# Whose balances are an object by asset and nothing around it: an empty one is an empty account.
+_MAPS = frozenset({"backpack"})
 
 
 class Malformed(Exception):
@@ -42,7 +35,7 @@ class Seen(NamedTuple):
     retry_after: str | None
 
 
-class Guarded:
+class Guarded(Watched):
     """Mixed in front of a ccxt exchange class; ccxt calls these between reading and parsing."""
 
     id: str
@@ -69,7 +62,8 @@ class Guarded:
             refuse_go_betweens(self.id, status, body, parsed)
             skip = cast("Any", super()).handle_errors(*told)
             cast("Any", self).handle_http_status_code(status, reason, url, method, body)
-            refuse_nonsense(self.id, url, status, parsed)
+            refuse_nonsense(self.id, status, parsed)
+        begin()
         return skip
 
     # In ccxt's classes these three read the machine's clock, and all else that signs reads them.
@@ -119,7 +113,7 @@ def _foreign(exchange: str, body: str, parsed: object) -> bool:
     return not isinstance(parsed, dict) or (mark is not None and mark not in parsed)
 
 
-def refuse_nonsense(exchange: str, url: str, status: int, parsed: object) -> None:
+def refuse_nonsense(exchange: str, status: int, parsed: object) -> None:
     """Raise when an answer that ccxt accepted is not one.
 
     Of 15 exchanges measured, 14 make an empty balance of HTML, of nothing and of `null`.
@@ -128,23 +122,8 @@ def refuse_nonsense(exchange: str, url: str, status: int, parsed: object) -> Non
         raise ExchangeNotAvailable(f"{exchange} answered with status {status}")
     if not isinstance(parsed, dict | list):
         raise BadResponse(f"{exchange} answered with something that is not JSON")
-    if parsed == {}:
+    if parsed == {} and exchange not in _MAPS:
         raise BadResponse(f"{exchange} answered with an empty object")
-    _refuse_misshapen(exchange, URL(url, encoded=True).path, parsed)
-
-
-def _refuse_misshapen(exchange: str, path: str, parsed: object) -> None:
-    for family, end, way, kind in SHAPES:
-        if exchange.startswith(family) and path.endswith(end):
-            if not isinstance(_at(parsed, way), kind):
-                raise BadResponse(f"{exchange} answered without balances")
-            return
-
-
-def _at(value: Any, way: tuple[str, ...]) -> Any:
-    for step in way:
-        value = value.get(step) if isinstance(value, dict) else None
-    return value
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What real ccxt makes of real answers, and what we make of that."""
 
+import gzip
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -12,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 
 from bridge import bounded
 from bridge.ask import balance
+from bridge.catalogue import catalogue
 from bridge.dialects import FAMILIES, ROWS, Row
 from bridge.errors import Code, Trouble
 from bridge.guard import Guarded
@@ -53,11 +55,13 @@ class Standin:
     """Says the same to every request of every exchange."""
 
     def __init__(self) -> None:
-        self.status, self.body = 200, "{}"
+        self.status, self.body, self.packed = 200, "{}", b""
         self.app = FastAPI()
         self.app.add_api_route("/{path:path}", self._say, methods=["GET", "POST"])
 
     async def _say(self, _request: Request) -> Response:
+        if self.packed:
+            return Response(self.packed, self.status, {"Content-Encoding": "gzip"})
         return Response(self.body, self.status, {"Content-Type": "application/json"})
 
 
@@ -217,3 +221,62 @@ async def test_a_clock_that_cannot_be_put_right_is_asked_for_once(
     assert (await verify("okx")).json()["code"] == "unavailable"
     assert papers.heard["okx"]["account"] == 2
     assert papers.heard["okx"]["other"] == 1
+
+
+# What exchanges, gateways and their next versions may say instead of balances.
+HOLLOW = [
+    '{"msg":"hello"}',
+    '{"code":0,"status":"ok","success":true,"data":null,"result":null}',
+    '{"code":"0","msg":"success"}',
+    '{"wallets":[{"asset":"BTC","free":"1"}]}',
+]
+
+
+async def test_no_exchange_of_all_reads_as_empty_when_it_does_not_tell_balances(
+    standin: Standin, elsewhere: Outward
+) -> None:
+    for exchange in catalogue():
+        remote = _remote(exchange, elsewhere)
+        for standin.body in HOLLOW:
+            with pytest.raises(Trouble):
+                pytest.fail(f"{exchange}: {await balance(exchange, remote, [], 5)}")
+
+
+@pytest.mark.parametrize(
+    ("exchange", "body"),
+    [
+        ("backpack", "{}"),
+        ("binance", '{"balances":[]}'),
+        ("bitget", '{"code":"00000","data":{"assets":[]}}'),
+        ("gate", "[]"),
+        ("kraken", '{"error":[],"result":{}}'),
+        ("mexc", '{"balances":[]}'),
+        ("okx", '{"code":"0","data":[{"details":[]}]}'),
+    ],
+)
+async def test_an_account_without_anything_is_empty_and_no_error(
+    exchange: str, body: str, standin: Standin, elsewhere: Outward
+) -> None:
+    standin.body = body
+    remote = _remote(exchange, elsewhere)
+    remote.secret = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="  # of 32 bytes: Backpack's
+    assert await balance(exchange, remote, [], 5) == {}
+
+
+@pytest.mark.parametrize("amount", ["1e999", "-1e999"])
+async def test_an_amount_without_bounds_is_no_amount(
+    amount: str, standin: Standin, elsewhere: Outward
+) -> None:
+    standin.body = f'{{"balances":[{{"asset":"BTC","free":"{amount}","locked":"0"}}]}}'
+    with pytest.raises(Trouble) as caught:
+        await balance("binance", _remote("binance", elsewhere), [], 5)
+    assert caught.value.code == "unclear"
+
+
+async def test_a_small_answer_that_unpacks_to_a_huge_one_is_given_up(
+    standin: Standin, elsewhere: Outward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "LARGEST", 1024 * 1024)
+    standin.packed = gzip.compress(b" " * 64 * 1024 * 1024)
+    with pytest.raises(Trouble, match="more than 1024 KiB"):
+        await balance("binance", _remote("binance", elsewhere), [], 5)
