@@ -86,6 +86,11 @@ def key_label(label: str) -> str:
     return _name("label", label)
 
 
+def token_name(name: str) -> str:
+    """Return the checked name of a token. Raises BadEntry."""
+    return _name("name", name)
+
+
 def remark(field: str, text: str) -> str:
     """Return words for other people, checked. Raises BadEntry."""
     text = text.strip()

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 Reread = Callable[[], Settings]
 """Returns the settings as they are now. May raise BadSettings."""
 
-_CHANGES = ("keyring", "bridges", "log_json", "log_level", "history_days", "rules")
+_CHANGES = ("keyring", "bridges", "log_json", "log_level", "history_days", "audit_days", "rules")
 
 
 async def reload(parts: Parts, fleet: Fleet, vault: FernetVault, reread: Reread) -> None:

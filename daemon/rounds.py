@@ -9,7 +9,8 @@ import structlog
 
 from daemon.fleet import Fleet
 from daemon.notify import notify
-from daemon.store import history, schema
+from daemon.store import audit, history, schema
+from daemon.store.answers import Answers
 from daemon.store.away import in_a_line
 from daemon.store.census import count_keys, take_census
 from daemon.store.engine import require_writable, storing
@@ -29,6 +30,9 @@ LOOK_AT_DATABASE = 5.0
 COUNT = 15.0
 FORGET = 600.0
 """Seconds between two looks at the database, two censuses, two rounds of forgetting history."""
+
+ANSWERS = timedelta(days=1)
+"""For which a request may be repeated under its Idempotency-Key."""
 
 
 def between_looks(parts: Parts) -> float:
@@ -126,10 +130,12 @@ def _summary(parts: Parts) -> str:
 
 
 async def forget(parts: Parts) -> None:
-    """Forget old history, of every bridge there ever was: one replica is enough for that."""
+    """Forget what is old, of every bridge there ever was: one replica is enough for that."""
     if _holds_main(parts):
-        before = parts.clock.now() - timedelta(days=parts.settings.history_days)
-        await history.forget(parts.engine, before)
+        now, kept = parts.clock.now(), parts.settings
+        await history.forget(parts.engine, now - timedelta(days=kept.history_days))
+        await audit.forget(parts.engine, now - timedelta(days=kept.audit_days))
+        await Answers(parts.engine).forget(now - ANSWERS)
 
 
 def _holds_main(parts: Parts) -> bool:

@@ -68,6 +68,9 @@ class Settings:
     """None: words on a terminal, JSON elsewhere."""
     log_level: str = "INFO"
     history_days: int = 30
+    audit_days: int = 400
+    first_token: Secret | None = None
+    """Opens the API for an admin, if the database knows no token yet."""
     poll: timedelta = timedelta(seconds=5)
     """Between two looks while LISTEN is away, and at the database."""
     rules: Rules = field(default_factory=Rules)
@@ -304,6 +307,8 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "log_json": _Setting("log_format", of_text(values.is_json)),
         "log_level": _Setting("log_level", of_text(values.level)),
         "history_days": _Setting("history_days", of_text(values.whole(1, 36_500))),
+        "audit_days": _Setting("audit_days", of_text(values.whole(2, 36_500))),
+        "first_token": _Setting("first_token", of_text(values.first_token)),
         "poll": _Setting("poll_seconds", of_text(values.seconds(0.1, 600))),
     }
 )

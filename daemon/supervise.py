@@ -30,6 +30,8 @@ from daemon.store.engine import dispose
 from daemon.store.keyring import retry_undecryptable
 from daemon.store.listen import Heed, Patience, listen
 from daemon.store.routes import RoutesInForce, write_routes
+from daemon.store.tokens import Tokens
+from daemon.tokens import digest_of
 from daemon.vault import FernetVault
 from daemon.web.app import api_app
 from daemon.web.health import alive, health_app
@@ -159,6 +161,7 @@ async def _ready_vault(parts: Parts) -> FernetVault:
                 vault = await open_vault(parts.engine, parts.keyring)
                 await write_routes(parts.engine, parts.settings.routes, over=False)
                 await retry_undecryptable(parts.engine)
+                await _first_token(parts)
             except Undecryptable:
                 vitals.keyring = "this ENCRYPTION_KEY is not the one this database was set up with"
             except RoutesInForce as error:
@@ -172,6 +175,12 @@ async def _ready_vault(parts: Parts) -> FernetVault:
         log.error("not_ready", reason=reason, retry_in_s=between_looks(parts))
         notify(f"STATUS=Waiting: {reason}")
         await anyio.sleep(between_looks(parts))
+
+
+async def _first_token(parts: Parts) -> None:
+    token = parts.settings.first_token
+    if token is not None and await Tokens(parts.engine).first(digest_of(token)):
+        log.info("first_token_made", name="first")
 
 
 async def _hear(parts: Parts, fleet: Fleet) -> None:

@@ -62,6 +62,13 @@ def token(said: str) -> Secret:
     return Secret(said)
 
 
+def first_token(said: str) -> Secret:
+    """Read a token that somebody else made, which must be hard to guess."""
+    if not 32 <= len(said) <= 200:
+        raise ValueError("has not 32 to 200 characters: see 'openssl rand -hex 32'")
+    return token(said)
+
+
 def proxy(said: str) -> Secret:
     if not re.match(r"https?://[^/\s]", said) or not _port_will_do(said):
         raise ValueError("is not the URL of a proxy: http://host:3128")

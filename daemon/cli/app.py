@@ -38,6 +38,7 @@ COMMANDS = {
     "config": _Command("config", "Check the settings, and what they lead to."),
     "clients": _Command("clients", "Add, list, change and delete clients."),
     "keys": _Command("keys", "Add, list, change and delete keys."),
+    "token": _Command("token", "Make, list and revoke tokens for the API and the console."),
     "rotate": _Command("rotate", "Re-encrypt all that is stored with the first encryption key."),
     "backup": _Command("backup", "Write the embedded database to a file."),
     "restore": _Command("restore", "Make a backup the embedded database, if that is empty."),

@@ -13,6 +13,7 @@ from daemon.cli.output import Json, document, say, table, warn
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, database, settings
 from daemon.cli.status import in_words, print_keys
+from daemon.cli.who import operator
 from daemon.clock import SystemClock
 from daemon.entry import BadEntry, account_name, client_name, filed_account
 from daemon.store.pauses import Pause, Pauses
@@ -161,7 +162,7 @@ async def _add(
     wanted: ForDatabase, name: str, account: str | None
 ) -> tuple[ClientId, list[Client]]:
     async with database(wanted.database_url) as engine:
-        people = People(engine)
+        people = People(engine, operator())
         others = list(await people.clients())
         _refuse_second(name, others)
         own = {"bridge_account": account} if account else None
@@ -189,7 +190,7 @@ async def _show(
 
 async def _set_status(wanted: ForDatabase, client: str, status: ClientStatus) -> Client:
     async with database(wanted.database_url) as engine:
-        people = People(engine)
+        people = People(engine, operator())
         found = await people.client(client)
         await people.set_status(found.id, status)
         return found
@@ -202,7 +203,7 @@ async def _rename(
     move: bool,  # noqa: FBT001
 ) -> tuple[Client, str]:
     async with database(wanted.database_url) as engine:
-        people = People(engine)
+        people = People(engine, operator())
         found, others = await people.client(client), await people.clients()
         _refuse_second(name, [other for other in others if other.id != found.id])
         made = slots.account_name(name)
@@ -213,7 +214,7 @@ async def _rename(
 
 async def _set_account(wanted: ForDatabase, client: str, own: str | None) -> tuple[Client, str]:
     async with database(wanted.database_url) as engine:
-        people = People(engine)
+        people = People(engine, operator())
         found = await people.client(client)
         filed = filed_account(slots.account_name(found.name, own))
         _warn_of_sharing(filed, [c for c in await people.clients() if c.id != found.id])
@@ -223,7 +224,7 @@ async def _set_account(wanted: ForDatabase, client: str, own: str | None) -> tup
 
 async def _delete(wanted: ForDatabase, client_id: ClientId) -> int:
     async with database(wanted.database_url) as engine:
-        return await People(engine).delete_client(client_id)
+        return await People(engine, operator()).delete_client(client_id)
 
 
 def _refuse_second(name: str, others: Sequence[Client]) -> None:

@@ -16,6 +16,7 @@ from daemon.cli.exits import Trouble
 from daemon.cli.output import Json, document, say, short, table, warn
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, ForKeys, database, settings
+from daemon.cli.who import operator
 from daemon.entry import KeyEntry, exchange_name, key_entry, key_label
 from daemon.exchanges import KNOWN
 from daemon.store.keyring import check_keyring
@@ -205,7 +206,7 @@ async def _find_client(wanted: ForKeys, client: str) -> ClientId:
 async def _add(wanted: ForKeys, client_id: ClientId, entry: KeyEntry) -> Shown:
     async with database(wanted.database_url) as engine:
         await refuse_another_keyring(engine, wanted.keyring)
-        people = People(engine)
+        people = People(engine, operator())
         key_id = await people.add_key(client_id, _sealed(entry, wanted.keyring))
         return _shown(await people.find_key(str(key_id)), wanted.keyring)
 
@@ -222,7 +223,7 @@ async def refuse_another_keyring(engine: AsyncEngine, keyring: Keyring) -> None:
 
 async def _list(wanted: ForKeys, client: str | None) -> list[Shown]:
     async with database(wanted.database_url) as engine:
-        people = People(engine)
+        people = People(engine, operator())
         whose = None if client is None else await people.find_client(client)
         return [_shown(row, wanted.keyring) for row in await people.keys(whose)]
 
@@ -234,7 +235,7 @@ async def _find(wanted: ForDatabase | ForKeys, key: str) -> KeyRow:
 
 async def _set_active(wanted: ForDatabase, key: str, active: bool) -> KeyRow:  # noqa: FBT001
     async with database(wanted.database_url) as engine:
-        people = People(engine)
+        people = People(engine, operator())
         found = await people.find_key(key)
         await people.set_active(found.id, active=active)
         return found
@@ -243,14 +244,14 @@ async def _set_active(wanted: ForDatabase, key: str, active: bool) -> KeyRow:  #
 async def _replace(wanted: ForKeys, key_id: KeyId, entry: KeyEntry) -> Shown:
     async with database(wanted.database_url) as engine:
         await refuse_another_keyring(engine, wanted.keyring)
-        people = People(engine)
+        people = People(engine, operator())
         await people.replace(key_id, _sealed(entry, wanted.keyring))
         return _shown(await people.find_key(str(key_id)), wanted.keyring)
 
 
 async def _relabel(wanted: ForDatabase, key: str, label: str | None) -> KeyRow:
     async with database(wanted.database_url) as engine:
-        people = People(engine)
+        people = People(engine, operator())
         found = await people.find_key(key)
         await people.relabel(found.id, label)
         return found
@@ -258,7 +259,7 @@ async def _relabel(wanted: ForDatabase, key: str, label: str | None) -> KeyRow:
 
 async def _delete(wanted: ForDatabase, key_id: KeyId) -> None:
     async with database(wanted.database_url) as engine:
-        await People(engine).delete_key(key_id)
+        await People(engine, operator()).delete_key(key_id)
 
 
 def _sealed(entry: KeyEntry, keyring: Keyring) -> SealedEntry:

@@ -1,7 +1,5 @@
 """`pause`: what it reaches is left as it is, until `resume`."""
 
-import getpass
-import os
 from typing import Annotated
 
 import anyio
@@ -21,6 +19,7 @@ from daemon.cli.pauses import (
     thing,
 )
 from daemon.cli.reach import ForDatabase, database, settings
+from daemon.cli.who import operator, user
 from daemon.clock import SystemClock
 from daemon.entry import remark
 from daemon.store.pauses import Pause, Pauses
@@ -45,7 +44,7 @@ def pause(
     as it was.
     """
     said = one_of(everything=everything, bridge=bridge, client=client, key=key)
-    who = remark("by", by or _user())
+    who = remark("by", by or user())
     why = remark("reason", reason) if reason else ""
     begun, found = anyio.run(_begin, settings(ForDatabase), said, who, why)
     if json:
@@ -58,14 +57,7 @@ def pause(
 
 async def _begin(wanted: ForDatabase, said: Said, by: str, reason: str) -> tuple[bool, Pause]:
     async with database(wanted.database_url) as engine:
-        subject, pauses = await subject_of(engine, said), Pauses(engine)
+        subject, pauses = await subject_of(engine, said), Pauses(engine, operator())
         begun = await pauses.begin(subject, by, reason)
         (found,) = [p for p in await pauses.all() if (p.scope, p.id) == (subject.scope, subject.id)]
         return begun, found
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        return f"uid {os.getuid()}"

@@ -10,6 +10,7 @@ from daemon.cli.output import Json, document, say, warn
 from daemon.cli.parts import command_app
 from daemon.cli.pauses import described
 from daemon.cli.reach import ForDatabase, database, settings
+from daemon.cli.who import operator
 from daemon.clock import SystemClock
 from daemon.store.pauses import Pause, Pauses
 from daemon.store.people import People
@@ -48,7 +49,7 @@ async def _wish(
     wanted: ForDatabase, key: str | None, client: str | None
 ) -> tuple[int, list[BridgeName], list[Pause]]:
     async with database(wanted.database_url) as engine:
-        people = People(engine)
+        people = People(engine, operator())
         found = None if key is None else await people.find_key(key)
         if found and not found.is_active:
             raise Trouble(f"key {found.id} is disabled: bridgetender keys enable {found.id}")

@@ -18,6 +18,7 @@ from daemon.cli.pauses import (
     thing,
 )
 from daemon.cli.reach import ForDatabase, database, settings
+from daemon.cli.who import operator
 from daemon.clock import SystemClock
 from daemon.store.pauses import Pause, Pauses, Subject
 
@@ -46,5 +47,5 @@ def resume(
 
 async def _end(wanted: ForDatabase, said: Said) -> tuple[bool, Subject, Sequence[Pause]]:
     async with database(wanted.database_url) as engine:
-        subject, pauses = await subject_of(engine, said), Pauses(engine)
+        subject, pauses = await subject_of(engine, said), Pauses(engine, operator())
         return await pauses.end(subject), subject, await pauses.all()

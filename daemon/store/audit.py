@@ -80,7 +80,7 @@ class Audit:
 
 
 async def forget(engine: AsyncEngine, before: Instant) -> int:
-    """Drop what is older than *before*, which is a day ago at least; return how many."""
+    """Drop what is older than *before*, and than a day by any clock; return how many."""
     async with transaction(engine) as connection:
         return (await connection.execute(_FORGET, {"before": before})).rowcount
 
@@ -95,4 +95,6 @@ WHERE (CAST(:client AS uuid) IS NULL OR client_id = :client)
   AND (CAST(:before AS bigint) IS NULL OR id < :before)
 ORDER BY id DESC LIMIT :limit
 """)
-_FORGET = text("DELETE FROM bridgetender.audit WHERE at < :before")
+_FORGET = text("""
+DELETE FROM bridgetender.audit WHERE at < :before AND at < now() - interval '1 day'
+""")

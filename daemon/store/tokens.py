@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daemon.store.audit import Actor, note
+from daemon.store.audit import NOBODY, Actor, note
 from daemon.store.engine import transaction
 from daemon.store.people import NoSuchThing
 from daemon.tokens import Role, Token
@@ -45,6 +45,16 @@ class Tokens:
             await note(connection, by, "token_created", told, client_id=client_id)
         return Token(*row)
 
+    async def first(self, digest: str) -> bool:
+        """Keep an admin's token named "first"; False if there is, or was, any already."""
+        values = {"id": uuid4(), "name": "first", "digest": digest, "by": NOBODY.name}
+        async with transaction(self._engine) as connection:
+            if not (await connection.execute(_FIRST, values)).rowcount:
+                return False
+            told = {"name": "first", "of": "admin", "token": values["id"]}
+            await note(connection, NOBODY, "token_created", told)
+        return True
+
     async def find(self, digest: str) -> Token | None:
         """Return the token with this digest, revoked and expired ones too."""
         async with transaction(self._engine) as connection:
@@ -55,8 +65,8 @@ class Tokens:
         async with transaction(self._engine) as connection:
             return [Token(*row) for row in await connection.execute(_ALL)]
 
-    async def revoke(self, id_or_name: str, by: Actor) -> Token:
-        """Let it open nothing any more. Raises NoSuchThing."""
+    async def revoke(self, id_or_name: str, by: Actor) -> Sequence[Token]:
+        """Let all of this name, or the one with this id, open nothing. Raises NoSuchThing."""
         async with transaction(self._engine) as connection:
             rows = (await connection.execute(_REVOKE, {"said": id_or_name})).all()
             for row in rows:
@@ -64,7 +74,7 @@ class Tokens:
                 await note(connection, by, "token_revoked", told, client_id=row[3])
         if not rows:
             raise NoSuchThing("no such token is in use: see 'bridgetender token list'")
-        return Token(*rows[0])
+        return [Token(*row) for row in rows]
 
     async def used(self, token_id: UUID, at: Instant) -> None:
         """Write down when it was used; a minute more or less does not matter."""
@@ -76,6 +86,11 @@ _COLUMNS = "id, name, role, client_id, by, created_at, expires_at, last_used_at,
 _CREATE = text(f"""
 INSERT INTO bridgetender.tokens (id, name, role, digest, by, client_id, expires_at)
 VALUES (:id, :name, :role, :digest, :by, :client_id, :expires_at) RETURNING {_COLUMNS}
+""")
+_FIRST = text("""
+INSERT INTO bridgetender.tokens (id, name, role, digest, by)
+SELECT :id, :name, 'admin', :digest, :by WHERE NOT EXISTS (SELECT FROM bridgetender.tokens)
+ON CONFLICT DO NOTHING
 """)
 _FIND = text(f"SELECT {_COLUMNS} FROM bridgetender.tokens WHERE digest = :digest")
 _ALL = text(f"SELECT {_COLUMNS} FROM bridgetender.tokens ORDER BY created_at, id")

@@ -12,7 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon import rounds
 from daemon.settings import OURS, BridgeSettings, Settings
 from daemon.store import history
+from daemon.store.answers import Answers
+from daemon.store.audit import NOBODY, Audit
 from daemon.store.engine import transaction
+from daemon.store.people import People
+from daemon.store.tokens import Tokens
 from daemon.vault import Keyring, new_key
 from daemon.wiring import Parts
 from reconciler.model import Attempt, KeyId, Phase, Reason, Record, Secret, Slot
@@ -108,3 +112,38 @@ async def test_only_who_holds_the_main_bridge_forgets_and_as_long_ago_as_was_set
     parts.vitals.bridges[MAIN].held = True
     await rounds.forget(parts)
     assert [len(each) for each in await remembered(house)] == [2, 2]
+
+
+async def test_the_audit_and_answers_are_forgotten_in_their_own_time(
+    house: House, database_url: str
+) -> None:
+    keyring, answers = Keyring([new_key()]), Answers(house.engine)
+    settings = Settings(Secret(database_url), keyring=keyring, audit_days=3)
+    clock = HandClock()
+    parts = replace(Parts.of(settings), engine=house.engine, clock=clock)
+    parts.vitals.bridges[MAIN].held = True
+    await People(house.engine).add_client("Acme")
+    token = (await Tokens(house.engine).create("ada", "admin", "digest", NOBODY)).id
+    async with transaction(house.engine) as connection:
+        for days in (2, 4):
+            query = text(
+                "INSERT INTO bridgetender.audit (at, actor, role, action, detail)"
+                " VALUES (now() - make_interval(days => :days), 'ada', 'admin', 'aged', '{}')"
+            )
+            await connection.execute(query, {"days": days})
+        clock.at = (await connection.execute(text("SELECT now()"))).scalar_one()
+    await answers.begin(token, "new", "digest")
+    await answers.begin(token, "old", "digest")
+    async with transaction(house.engine) as connection:
+        query = text(
+            "UPDATE bridgetender.answers SET at = at - interval '25 hours' WHERE key = 'old'"
+        )
+        await connection.execute(query)
+
+    await rounds.forget(parts)
+
+    deeds = [deed.action for deed in await Audit(house.engine).newest(10)]
+    assert deeds.count("aged") == 1
+    assert {"client_added", "token_created"} <= {*deeds}
+    assert await answers.begin(token, "new", "digest") is not None
+    assert await answers.begin(token, "old", "digest") is None

@@ -20,7 +20,10 @@ from daemon.embedded.children import clean_environment
 from daemon.embedded.postgres import Server
 from daemon.settings import BridgeSettings, Settings
 from daemon.store import schema
+from daemon.store.audit import NOBODY as NOBODY_ACTS
 from daemon.store.engine import make_engine, transaction
+from daemon.store.tokens import Tokens
+from daemon.tokens import digest_of
 from daemon.vault import Keyring, new_key
 from daemon.web.server import AddressInUse, bind
 from daemon.wiring import open_vault
@@ -81,6 +84,25 @@ async def answers(health: httpx.AsyncClient, **expected: int) -> None:
 async def test_it_starts_without_a_bridge_and_says_so(database_url: str) -> None:
     async with daemon(settings_for(database_url)) as health:
         await answers(health, livez=200, readyz=200, startupz=200, **{"healthz/bridges": 503})
+
+
+async def test_the_first_token_is_made_where_there_is_none_and_never_again(
+    database_url: str, engine: AsyncEngine
+) -> None:
+    first, other = Secret("f" * 40), Secret("o" * 40)
+    settings, tokens = settings_for(database_url), Tokens(engine)
+    async with daemon(settings) as health:
+        await answers(health, startupz=200)
+    assert await tokens.all() == []  # none is there by default
+    async with daemon(replace(settings, first_token=first)) as health:
+        await answers(health, startupz=200)
+    (made,) = await tokens.all()
+    assert (made.name, made.role) == ("first", "admin")
+    assert await tokens.find(digest_of(first)) == made
+    await tokens.revoke("first", NOBODY_ACTS)
+    async with daemon(replace(settings, first_token=other)) as health:
+        await answers(health, startupz=200)
+    assert await tokens.find(digest_of(other)) is None  # what was revoked does not come back so
 
 
 async def test_it_waits_for_a_schema_and_goes_on_when_it_is_there(postgres: Server) -> None:
