@@ -103,6 +103,7 @@ def test_every_setting_is_read_from_its_place() -> None:
         BRIDGETENDER_LOG_FORMAT="console",
         BRIDGETENDER_LOG_LEVEL="debug",
         BRIDGETENDER_HISTORY_DAYS="90",
+        BRIDGETENDER_AUDIT_DAYS="800",
         BRIDGETENDER_LISTEN_URL="postgresql://direct/shop",
         BRIDGETENDER_LEASE_SECONDS="30",
         BRIDGETENDER_POLL_SECONDS="2",
@@ -114,7 +115,8 @@ def test_every_setting_is_read_from_its_place() -> None:
     assert bridge.plain_http
     assert (settings.health_host, settings.health_port) == ("0.0.0.0", 0)
     assert (settings.log_json, settings.log_level) == (False, "DEBUG")
-    assert (settings.history_days, settings.state_dir) == (90, Path("/srv/state"))
+    assert (settings.history_days, settings.audit_days) == (90, 800)
+    assert settings.state_dir == Path("/srv/state")
     assert settings.rules.resync == timedelta(seconds=12.5)
     assert settings.rules_of(bridge).concurrency == 7
     assert settings.rules.concurrency_start == 3
@@ -122,6 +124,18 @@ def test_every_setting_is_read_from_its_place() -> None:
     assert settings.listen_url == Secret("postgresql://direct/shop")
     assert settings.poll == timedelta(seconds=2)
     assert (settings.rules.lease, settings.rules.renew) == (30 * SECOND, 10 * SECOND)
+
+
+def test_a_first_token_that_could_be_guessed_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "first"
+    file.write_text("f" * 32 + "\n")
+    path = {"BRIDGETENDER_FIRST_TOKEN_FILE": str(file)}
+    assert settings_of(**path).first_token == Secret("f" * 32)
+    for wrong in ("changeme", "f" * 31, "f" * 201, "f" * 20 + " " + "f" * 20):
+        file.write_text(wrong)
+        (said,) = mistakes(RIGHT | path)
+        assert said.startswith("BRIDGETENDER_FIRST_TOKEN_FILE (")
+        assert wrong not in said
 
 
 def test_listening_can_be_turned_off() -> None:
