@@ -1,11 +1,13 @@
 """Bybit as it talks: always 200, the truth is in retCode."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from bridge.paper import orders
 from bridge.paper.bybit_markets import instruments
-from bridge.paper.ledger import Account, Ledger, Right, names
+from bridge.paper.ledger import Account, Ledger, Order, Right, Side, names, plain
 from bridge.paper.wire import Asked, Said, number, same, sha256_hex
 
 NAME = "bybit"
@@ -28,7 +30,9 @@ KEY = "x-bapi-api-key"
 def classed(path: str) -> str:
     if path.endswith("/instruments-info"):
         return "markets"
-    return "account" if path in _PRIVATE else "other"
+    if path in _PRIVATE:
+        return "orders" if path.startswith("/v5/order/") else "account"
+    return "other"
 
 
 def answer(asked: Asked, ledger: Ledger) -> Said:
@@ -82,7 +86,12 @@ def _told(asked: Asked, account: Account) -> Said:
     right, tell = _PRIVATE[asked.path]
     if right not in account.rights:
         return _no(10005, "Permission denied, please check your API key permissions.")
-    return _yes(asked, tell(asked, account))
+    try:
+        return _yes(asked, tell(asked, account))
+    except _Wrong as wrong:
+        return _no(*wrong.args)
+    except orders.NoFunds:
+        return _no(170131, "Insufficient balance.")
 
 
 _WORDS: Mapping[Right, tuple[str, ...]] = {
@@ -157,10 +166,69 @@ def _coins(_asked: Asked, account: Account) -> dict[str, Any]:
     return {"rows": [{"name": a, "coin": a, "chains": []} for a in account.balances]}
 
 
+class _Wrong(Exception):
+    """Bybit's code and words."""
+
+
+def _create(asked: Asked, account: Account) -> dict[str, str]:
+    sent = json.loads(asked.body)
+    pair, amount = orders.split(str(sent.get("symbol"))), orders.decimal(str(sent.get("qty")))
+    if pair is None or amount is None:
+        raise _Wrong(170130, "Data sent for parameter 'symbol' or 'qty' is not valid.")
+    side: Side = "buy" if sent.get("side") == "Buy" else "sell"
+    limit = orders.decimal(str(sent.get("price"))) if sent.get("orderType") == "Limit" else None
+    made = orders.place(account, pair, side, amount, limit, asked.now_ms)
+    return {"orderId": made.id, "orderLinkId": ""}
+
+
+def _cancel(asked: Asked, account: Account) -> dict[str, str]:
+    order_id = str(json.loads(asked.body).get("orderId"))
+    if orders.cancel(account, order_id) is None:
+        raise _Wrong(170213, "Order does not exist.")
+    return {"orderId": order_id, "orderLinkId": ""}
+
+
+def _orders(asked: Asked, account: Account) -> dict[str, Any]:
+    """List one order, in whatever state, or all that are open."""
+    order_id = asked.param("orderId")
+    found = [
+        _shown(order)
+        for order in account.orders.values()
+        if (order.id == order_id if order_id else order.state == "open")
+    ]
+    return {"category": "spot", "list": found, "nextPageCursor": ""}
+
+
+_STATES = {"open": "New", "filled": "Filled", "canceled": "Cancelled"}
+
+
+def _shown(order: Order) -> dict[str, str]:
+    return {
+        "orderId": order.id,
+        "orderLinkId": "",
+        "symbol": "".join(order.pair),
+        "side": order.side.capitalize(),
+        "orderType": "Market" if order.at_market else "Limit",
+        "orderStatus": _STATES[order.state],
+        "price": "0" if order.at_market else plain(order.price),
+        "avgPrice": plain(order.price) if order.state == "filled" else "",
+        "qty": plain(order.amount),
+        "cumExecQty": plain(order.filled),
+        "cumExecValue": plain(order.filled * order.price),
+        "leavesQty": plain(order.amount - order.filled),
+        "timeInForce": "GTC",
+        "createdTime": str(order.at_ms),
+        "updatedTime": str(order.at_ms),
+    }
+
+
 _PRIVATE: Mapping[str, tuple[Right, Callable[[Asked, Account], dict[str, Any]]]] = {
     "/v5/user/query-api": ("read", _api_key),
     "/v5/account/info": ("read", _info),
     "/v5/account/wallet-balance": ("read", _wallet),
     "/v5/asset/coin/query-info": ("read", _coins),
+    "/v5/order/cancel": ("trade", _cancel),
+    "/v5/order/create": ("trade", _create),
+    "/v5/order/realtime": ("read", _orders),
     "/v5/asset/transfer/query-account-coins-balance": ("read", _funding),
 }

@@ -1,10 +1,12 @@
 """KuCoin as it talks: the passphrase is signed too."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bridge.paper import orders
 from bridge.paper.kucoin_markets import currency, symbol
-from bridge.paper.ledger import Account, Ledger, Right, names
+from bridge.paper.ledger import Account, Ledger, Order, Right, Side, names, plain
 from bridge.paper.wire import Asked, Said, number, same, sha256_base64
 
 NAME = "kucoin"
@@ -26,13 +28,15 @@ BUSY = {"code": "429000", "msg": "Too Many Requests"}
 def classed(path: str) -> str:
     if path.endswith("/currencies"):
         return "currencies"
+    if path.startswith(_ORDERS):
+        return "orders"
     if path in _PRIVATE:
         return "rights" if path == "/api/v1/user/api-key" else "account"
     return "markets" if path.endswith(("/symbols", "/allTickers", "/active")) else "other"
 
 
 def answer(asked: Asked, ledger: Ledger) -> Said:
-    if asked.path in _PRIVATE:
+    if asked.path in _PRIVATE or asked.path.startswith(_ORDERS):
         return _private(asked, ledger)
     if asked.path in _PUBLIC:
         return _yes(_PUBLIC[asked.path](asked, ledger))
@@ -56,10 +60,26 @@ def _private(asked: Asked, ledger: Ledger) -> Said:
 
 
 def _told(asked: Asked, account: Account) -> Said:
-    right, tell = _PRIVATE[asked.path]
+    right, tell = _PRIVATE.get(asked.path) or _ordering(asked)
     if right not in account.rights:
         return _no("400007", "Require more permission", 200)
-    return _yes(tell(asked, account))
+    try:
+        return _yes(tell(asked, account))
+    except _Wrong as wrong:
+        code, words = wrong.args
+        return _no(code, words, 200)
+    except orders.NoFunds:
+        return _no("200004", "Balance insufficient!", 200)
+
+
+def _ordering(asked: Asked) -> tuple[Right, Callable[[Asked, Account], Any]]:
+    match asked.method:
+        case "POST":
+            return "trade", _order
+        case "DELETE":
+            return "trade", _cancel
+        case _:
+            return "read", _open_orders if asked.path.endswith("/active") else _one_order
 
 
 def _wrong(asked: Asked, account: Account) -> Said | None:
@@ -103,6 +123,67 @@ def _row(position: int, kind: str, asset: str, total: str, free: str, held: str)
         "balance": total,
         "available": free,
         "holds": held,
+    }
+
+
+_ORDERS = "/api/v1/hf/orders"
+
+
+class _Wrong(Exception):
+    """KuCoin's code and words."""
+
+
+def _order(asked: Asked, account: Account) -> dict[str, str]:
+    sent = json.loads(asked.body)
+    pair, amount = orders.split(str(sent.get("symbol"))), orders.decimal(str(sent.get("size")))
+    if pair is None or amount is None:
+        raise _Wrong("400100", "symbol or size is not valid")
+    side: Side = "buy" if sent.get("side") == "buy" else "sell"
+    limit = orders.decimal(str(sent.get("price"))) if sent.get("type") == "limit" else None
+    made = orders.place(account, pair, side, amount, limit, asked.now_ms)
+    return {"orderId": made.id, "clientOid": str(sent.get("clientOid", ""))}
+
+
+def _cancel(asked: Asked, account: Account) -> dict[str, str]:
+    found = orders.cancel(account, _named_in(asked))
+    if found is None:
+        raise _Wrong("400100", "order_not_exist_or_not_allow_to_cancel")
+    return {"orderId": found.id}
+
+
+def _one_order(asked: Asked, account: Account) -> dict[str, Any] | None:
+    found = account.orders.get(_named_in(asked))
+    return _shown(found) if found else None
+
+
+def _open_orders(_asked: Asked, account: Account) -> list[Any]:
+    return [_shown(order) for order in account.orders.values() if order.state == "open"]
+
+
+def _named_in(asked: Asked) -> str:
+    return asked.path.rpartition("/")[2]
+
+
+def _shown(order: Order) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "symbol": "-".join(order.pair),
+        "opType": "DEAL",
+        "type": "market" if order.at_market else "limit",
+        "side": order.side,
+        "price": "0" if order.at_market else plain(order.price),
+        "size": plain(order.amount),
+        "dealSize": plain(order.filled),
+        "dealFunds": plain(order.filled * order.price),
+        "fee": "0",
+        "feeCurrency": order.pair[1],
+        "timeInForce": "GTC",
+        "tradeType": "TRADE",
+        "active": order.state == "open",
+        "inOrderBook": order.state == "open",
+        "cancelExist": order.state == "canceled",
+        "createdAt": order.at_ms,
+        "lastUpdatedAt": order.at_ms,
     }
 
 
