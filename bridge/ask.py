@@ -21,6 +21,8 @@ Amounts = dict[str, float | None]
 PARTS = ("total", "free", "used")
 # They tell of every asset they know, and ccxt looks for each by its name.
 NEVER_EMPTY = frozenset({"btcbox", "coincheck", "paymium"})
+# Options in which ccxt keeps a failure to find out for a "no": to be found out again.
+GUESSED = {"bitget": ("uta",)}
 # ccxt leaves the last request on the object, signature and API key included.
 _LEFTOVERS = ("last_request_headers", "last_request_body", "last_request_url")
 
@@ -70,8 +72,13 @@ async def _twice_at_most(exchange: str, remote: Any) -> dict[str, Amounts]:
 
 
 async def _asked(exchange: str, remote: Any) -> dict[str, Amounts]:
-    with looking() as looks:
-        found = await remote.fetch_balance()
+    try:
+        with looking() as looks:
+            found = await remote.fetch_balance()
+    except BaseException:
+        for guess in GUESSED.get(exchange.removesuffix("_testnet"), ()):
+            remote.options[guess] = None
+        raise
     if not found["total"] and (looks.missed or exchange in NEVER_EMPTY):
         raise BadResponse("answered without balances")
     return amounts(found)

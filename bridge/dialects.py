@@ -111,6 +111,8 @@ ROWS: tuple[Row, ...] = (
     Row("bitget", _code("40013|40031|50010|30022"), "refused", FROZEN),
     Row("bitget", _code("30017|30018"), "refused", ELSEWHERE),
     Row("bitget", _code("40015"), "unavailable", BUSY),
+    # ccxt has asked for the wrong kind of account, since the right kind could not be found out
+    Row("bitget", _code("40085"), "unavailable", "the kind of account could not be found out"),
     # HTX hides all of them under "api-signature-not-valid"
     Row("htx", r"Invalid submission time|incorrect time format", "unavailable", CLOCK),
     Row("htx", r"Incorrect IP address|Abnormal IP", "refused", ADDRESS),

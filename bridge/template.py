@@ -21,6 +21,7 @@ from bridge.frozen import FrozenDict, Thrift, freeze, thaw
 from bridge.guard import Guarded
 from bridge.loader import Loader
 from bridge.pacer import Lane, Paced, Watch
+from bridge.scrub import scrub
 from bridge.session import Outward
 
 log = structlog.get_logger()
@@ -181,7 +182,8 @@ class Template:
         """Ask the exchange for its markets; runs in the loader's thread."""
         stock = self._built(outward)
         stock.lane = self.lane
-        await stock.load_markets()
+        if not await stock.load_markets():
+            raise ccxt.BadResponse(f"{self.name} answered without markets")
         shared = Thrift()
         fields = {field: shared(getattr(stock, field)) for field in MARKET_FIELDS}
         return fields, {name: shared(stock.options.get(name) or {}) for name in self._helpers}
@@ -193,7 +195,8 @@ class Template:
         if error := task.exception():
             self._due_at = now + _COOL_S
             name = type(error).__name__
-            log.warning("markets_not_loaded", exchange=self.name, error=name, age_s=self.age_s)
+            why, age_s = scrub(str(error), limit=200), self.age_s
+            log.warning("markets_not_loaded", exchange=self.name, error=name, why=why, age_s=age_s)
         else:
             # Spread, or all exchanges that were first used together would be asked together.
             self.loaded_at, self._due_at = now, now + self._manner.refresh_s * (0.9 + 0.2 * chance)

@@ -195,6 +195,7 @@ OTHERS: tuple[Answer, ...] = (
     _bitget(400, 40013, "User status is abnormal", "refused", "frozen"),
     _bitget(400, 30017, "apikey's broker id does not match", "refused", "environment"),
     _bitget(400, 40015, "System is abnormal, please try again later", "unavailable"),
+    _bitget(400, 40085, "You are in Unified Account mode", "unavailable", "kind of account"),
     _bitget(429, 429, "Too many requests", "throttled"),
     _htx("api-signature-not-valid", _SIGNATURE + "Incorrect Access key", "refused", "unknown"),
     _htx("api-signature-not-valid", _SIGNATURE + "Verification failure", "refused"),

@@ -19,6 +19,7 @@ from bridge.errors import Code, Trouble
 from bridge.guard import Guarded
 from bridge.paper.app import Paper
 from bridge.paper.faults import KINDS
+from bridge.service import Service
 from bridge.session import Outward, opened
 from tests.bridge.answers import OTHERS, PAPER, Answer
 from tests.bridge.conftest import served
@@ -280,3 +281,40 @@ async def test_a_small_answer_that_unpacks_to_a_huge_one_is_given_up(
     standin.packed = gzip.compress(b" " * 64 * 1024 * 1024)
     with pytest.raises(Trouble, match="more than 1024 KiB"):
         await balance("binance", _remote("binance", elsewhere), [], 5)
+
+
+async def test_a_kind_of_account_that_could_not_be_found_out_is_found_out_again(
+    standin: Standin, elsewhere: Outward
+) -> None:
+    remote = _remote("bitget", elsewhere)
+    standin.status, standin.body = 503, "<html>"
+    with pytest.raises(Trouble):
+        await balance("bitget", remote, [], 5)
+    asset = '{"coin":"BTC","available":"1","locked":"0","balance":"1"}'
+    standin.status, standin.body = 200, f'{{"code":"00000","data":{{"assets":[{asset}]}}}}'
+    assert (await balance("bitget", remote, [], 5))["BTC"]["total"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["html", "empty", "truncated", "null", "object", "shape"])
+async def test_nonsense_for_a_list_of_markets_is_told_and_not_kept(
+    kind: str, ready: Call, fault: Call, verify: Call, paper: httpx.AsyncClient, service: Service
+) -> None:
+    await fault("kraken", kind, only="markets")
+    await ready("kraken")  # which reads no balance without markets
+    assert (await verify("kraken")).json()["code"] == "unclear"
+    assert service.shelf.get("kraken").markets_loaded == 0
+    await paper.delete("/_paper/faults")
+    assert (await verify("kraken")).status_code == 200
+    assert service.shelf.get("kraken").markets_loaded > 0
+
+
+async def test_one_exchange_of_three_that_fails_is_named_beside_what_the_others_hold(
+    bridge: httpx.AsyncClient, ready: Call, fault: Call
+) -> None:
+    for exchange in ("binance", "kraken", "okx"):
+        await ready(exchange)
+    await fault("kraken", "html")
+    shown = (await bridge.get("/portfolio?account=acme")).json()["balances"]
+    assert [name for name in shown if "error" in shown[name]] == ["kraken"]
+    assert shown["kraken"]["code"] == "unclear"
+    assert shown["binance"]["BTC"]["total"] == shown["okx"]["BTC"]["total"] == 0.6
