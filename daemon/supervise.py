@@ -36,7 +36,7 @@ from daemon.vault import FernetVault
 from daemon.web.app import api_app
 from daemon.web.health import alive, health_app
 from daemon.web.server import bind, serve, url_of
-from daemon.wiring import Parts, backend_of, check_bridges, open_vault
+from daemon.wiring import Parts, backend_of, check_bridges, enquiries_of, open_vault
 from reconciler.bell import Bell
 from reconciler.verdicts import StoreError, Undecryptable
 
@@ -53,11 +53,12 @@ async def run(settings: Settings, reread: Reread | None = None) -> None:
     parts = Parts.of(settings)
     sock = bind(settings.health_host, settings.health_port, "BRIDGETENDER_HEALTH")
     door: socket | None = None
+    enquiries = enquiries_of(parts)
     try:
         door = bind(settings.api_host, settings.api_port, "BRIDGETENDER_API")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(serve, health_app(parts.vitals, parts.metrics.registry), sock)
-            tasks.start_soon(serve, api_app(backend_of(parts)), door)
+            tasks.start_soon(serve, api_app(backend_of(parts, enquiries)), door)
             log.info("listening", health=url_of(sock), api=url_of(door))
             stop = anyio.Event()
             tasks.start_soon(_heed_signals, stop, parts)
@@ -69,6 +70,7 @@ async def run(settings: Settings, reread: Reread | None = None) -> None:
         sock.close()
         if door is not None:
             door.close()
+        await enquiries.close()
         await dispose(parts.engine)
         await dispose(parts.api_engine)
         if parts.ear is not None:

@@ -16,6 +16,7 @@ from daemon.bridges.address import BadBridgeUrl
 from daemon.bridges.tls import tls_context
 from daemon.bridges.trading import TradingBridge, open_bridge
 from daemon.clock import SystemClock
+from daemon.enquiries import Enquiries
 from daemon.metrics import Metrics
 from daemon.settings import BadSettings, BridgeSettings, Settings
 from daemon.store.answers import Answers
@@ -32,6 +33,7 @@ from daemon.web.app import Backend
 from daemon.web.auth import Gate
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
+from daemon.web.teller import Teller
 from reconciler.desk import Ports
 from reconciler.model import BridgeName
 from reconciler.ports import Bridge, Clock, Vault
@@ -115,7 +117,14 @@ class Parts:
         )
 
 
-def backend_of(parts: Parts) -> Backend:
+def enquiries_of(parts: Parts) -> Enquiries:
+    """Return what asks bridges for people. To be closed."""
+    return Enquiries(
+        lambda: parts.settings.bridges, lambda wanted: open_the_bridge(wanted, parts.clock)
+    )
+
+
+def backend_of(parts: Parts, enquiries: Enquiries) -> Backend:
     """Return what the API asks. It has connections of its own: a burst of it delays no lease."""
     keeper = Keeper(
         parts.api_engine,
@@ -124,7 +133,8 @@ def backend_of(parts: Parts) -> Backend:
         parts.clock,
         parts.news,
     )
-    return Backend(keeper, Gate(Tokens(parts.api_engine), parts.clock), Answers(parts.api_engine))
+    gate, answers = Gate(Tokens(parts.api_engine), parts.clock), Answers(parts.api_engine)
+    return Backend(keeper, gate, answers, Teller(keeper, enquiries))
 
 
 def _ear(settings: Settings, engine: AsyncEngine) -> AsyncEngine | None:

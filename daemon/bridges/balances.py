@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ _TOTAL, _FREE, _LOCKED = ("total",), ("free", "available"), ("locked", "used")
 _NAMES = frozenset({*_TOTAL, *_FREE, *_LOCKED})
 _MAGNITUDE = 60
 """No amount of anything has more digits before or after the point."""
+_EXACT = Context(prec=2 * _MAGNITUDE + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +142,11 @@ def _is(entry: Any) -> bool:
 def _amount(asset: str, said: dict[str, Any]) -> Amount:
     free, locked, total = (_decimal(_first(said, names)) for names in (_FREE, _LOCKED, _TOTAL))
     if total is None and free is not None and locked is not None:
-        total = free + locked
+        total = _EXACT.add(free, locked)
     if free is None and total is not None and locked is not None:
-        free = total - locked
+        free = _EXACT.subtract(total, locked)
     if locked is None and total is not None and free is not None:
-        locked = total - free
+        locked = _EXACT.subtract(total, free)
     return Amount(asset, free, locked, total)
 
 

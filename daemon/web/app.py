@@ -6,10 +6,11 @@ from fastapi import FastAPI
 
 from daemon.store.answers import Answers
 from daemon.web import problems
-from daemon.web.api import audit, bridges, clients, history, keys, pauses
+from daemon.web.api import audit, balances, bridges, clients, history, keys, pauses, status
 from daemon.web.auth import Gate
 from daemon.web.keeper import Keeper
 from daemon.web.shell import Shell
+from daemon.web.teller import Teller
 
 
 @dataclass(slots=True)
@@ -19,6 +20,7 @@ class Backend:
     keeper: Keeper
     gate: Gate
     answers: Answers
+    teller: Teller
 
 
 def api_app(backend: Backend) -> FastAPI:
@@ -31,9 +33,9 @@ def api_app(backend: Backend) -> FastAPI:
         redoc_url=None,
     )
     app.state.keeper, app.state.gate = backend.keeper, backend.gate
-    app.state.answers = backend.answers
+    app.state.answers, app.state.teller = backend.answers, backend.teller
     problems.install(app)
-    for each in (keys, clients, pauses, history, bridges, audit):
+    for each in (keys, clients, status, balances, pauses, history, bridges, audit):
         app.include_router(each.routes)
     app.add_middleware(Shell)
     return app

@@ -10,17 +10,17 @@ routes = router("/api/admin", "clients")
 
 @routes.get("/clients")
 async def list_clients(keeper: Keeping, _: Viewer) -> Clients:
-    return Clients(clients=[_state(each) for each in await keeper.clients()])
+    return Clients(clients=[client_state(each) for each in await keeper.clients()])
 
 
 @routes.post("/clients", status_code=201)
 async def add_client(body: NewClient, keeper: Keeping, caller: Admin) -> ClientState:
-    return _state(await keeper.add_client(body.name, body.account, caller.actor))
+    return client_state(await keeper.add_client(body.name, body.account, caller.actor))
 
 
 @routes.get("/clients/{client_id}")
 async def get_client(client_id: Id, keeper: Keeping, _: Viewer) -> ClientState:
-    return _state(await keeper.client(ClientId(client_id)))
+    return client_state(await keeper.client(ClientId(client_id)))
 
 
 @routes.patch("/clients/{client_id}")
@@ -28,7 +28,7 @@ async def change_client(
     client_id: Id, body: ClientChange, keeper: Keeping, caller: Admin
 ) -> ClientState:
     """Rename, file under another account, pause or suspend: a suspended one's connectors go."""
-    return _state(await keeper.change_client(ClientId(client_id), body, caller.actor))
+    return client_state(await keeper.change_client(ClientId(client_id), body, caller.actor))
 
 
 @routes.delete("/clients/{client_id}")
@@ -38,7 +38,7 @@ async def delete_client(client_id: Id, keeper: Keeping, caller: Admin) -> Done:
     return Done(message=f"Client deleted, with {keys} key(s)")
 
 
-def _state(client: Client) -> ClientState:
+def client_state(client: Client) -> ClientState:
     return ClientState(
         id=client.id,
         name=client.name,

@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.clock import SystemClock
+from daemon.enquiries import Enquiries
+from daemon.settings import BridgeSettings
 from daemon.store.answers import Answers
 from daemon.store.audit import NOBODY
 from daemon.store.people import People
@@ -19,6 +21,8 @@ from daemon.web.app import Backend, api_app
 from daemon.web.auth import Gate
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
+from daemon.web.teller import Teller
+from daemon.wiring import open_the_bridge
 from reconciler.model import ClientId, Secret
 from reconciler.routes import MAIN
 
@@ -36,13 +40,19 @@ class Office:
     engine: AsyncEngine
     keyring: Keyring = field(default_factory=lambda: Keyring([new_key()]))
     heard: list[str] = field(default_factory=list)
+    bridges: list[BridgeSettings] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.news = News()
         clock = SystemClock()
         self.keeper = Keeper(self.engine, lambda: self.keyring, lambda: MAIN, clock, self.news)
         self.gate = Gate(Tokens(self.engine), clock)
-        self.app = api_app(Backend(self.keeper, self.gate, Answers(self.engine)))
+        self.enquiries = Enquiries(
+            lambda: self.bridges, lambda wanted: open_the_bridge(wanted, clock)
+        )
+        self.teller = Teller(self.keeper, self.enquiries)
+        answers = Answers(self.engine)
+        self.app = api_app(Backend(self.keeper, self.gate, answers, self.teller))
 
     async def token(self, role: Role = "admin", **more: Any) -> Secret:
         made = new_token()
@@ -71,6 +81,7 @@ class Office:
 async def office(engine: AsyncEngine) -> AsyncIterator[Office]:
     office = Office(engine)
     yield office
+    await office.enquiries.close()
     for secret in CANARIES:
         assert not [text for text in office.heard if secret in text]
 

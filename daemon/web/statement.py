@@ -1,0 +1,197 @@
+"""What a client has where, and why nothing is shown where that is so. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Context, Decimal
+from typing import Annotated, Literal, NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from daemon.bridges.balances import Amount, Balances, Failure
+from daemon.web.models import KeyState
+from reconciler.model import Phase, Verified
+
+Found = Mapping[tuple[str, str], Balances | Failure]
+"""What was told of each connector of a client, by bridge and connector."""
+_EXACT = Context(prec=200)
+"""Amounts have up to 60 digits on each side of the point, and none is rounded away."""
+Money = Annotated[str | None, Field(examples=["0.60000000"])]
+
+
+class Balance(BaseModel):
+    """One asset on one exchange; null is what was not told."""
+
+    exchange: Annotated[str, Field(examples=["binance"])]
+    asset: Annotated[str, Field(examples=["BTC"])]
+    free: Money
+    locked: Money
+    total: Money
+
+
+class Total(BaseModel):
+    """One asset on all exchanges that told of it, testnets not counted."""
+
+    asset: str
+    free: Money
+    locked: Money
+    total: Money
+    exchanges: list[str]
+
+
+class KeyBalance(BaseModel):
+    """One key, and whether its money is in this answer: if not, `words` say why not."""
+
+    id: UUID
+    exchange: str
+    label: str | None
+    is_testnet: bool
+    phase: str
+    reason: str
+    why: str
+    todo: str
+    due_at: datetime | None
+    verified_at: datetime | None
+    connector: str
+    balances: Literal["ok", "empty", "error", "not_connected"]
+    words: str
+
+
+class Statement(BaseModel):
+    """All of a client's balances. `complete`: every active key's money is in it.
+
+    It is `age_seconds` old, and is asked for anew once it is older than `cached_for` seconds, or
+    when a key has moved.
+    """
+
+    client_id: UUID
+    client: str
+    complete: bool
+    summary: str
+    age_seconds: float
+    cached_for: float
+    balances: list[Balance]
+    totals: list[Total]
+    keys: list[KeyBalance]
+
+
+class Age(NamedTuple):
+    seconds: float
+    at_most: float
+
+
+def asked_for(key: KeyState) -> bool:
+    """Tell whether a bridge has this key's connector: only then may its account be asked."""
+    return key.phase == Phase.LIVE
+
+
+def statement(
+    client_id: UUID, client: str, keys: Sequence[KeyState], found: Found, age: Age
+) -> Statement:
+    told = [(key, found.get((key.bridge, key.connector))) for key in keys]
+    lines = [_of_key(key, answer if asked_for(key) else None) for key, answer in told]
+    owned = [(key, _amounts(answer)) for key, answer in told if asked_for(key)]
+    expected = [line for key, line in zip(keys, lines, strict=True) if key.phase != "inactive"]
+    missing = [line for line in expected if line.balances in ("error", "not_connected")]
+    return Statement(
+        client_id=client_id,
+        client=client,
+        complete=not missing,
+        summary=_summary(expected, missing),
+        age_seconds=round(age.seconds, 1),
+        cached_for=age.at_most,
+        balances=[_balance(key.connector, each) for key, amounts in owned for each in amounts],
+        totals=_totals((k.connector, each) for k, a in owned if not k.is_testnet for each in a),
+        keys=lines,
+    )
+
+
+def _of_key(key: KeyState, answer: Balances | Failure | None) -> KeyBalance:
+    state, words = _state(key, answer)
+    names = KeyBalance.model_fields.keys() & KeyState.model_fields.keys()
+    values = {name: getattr(key, name) for name in names}
+    return KeyBalance(**values, balances=state, words=words)
+
+
+def _state(
+    key: KeyState, answer: Balances | Failure | None
+) -> tuple[Literal["ok", "empty", "error", "not_connected"], str]:
+    if not asked_for(key):
+        return "not_connected", f"not connected: {key.why}"
+    if answer is None:
+        return "error", "the bridge did not tell of it"
+    if isinstance(answer, Failure):
+        return "error", answer.message
+    if _amounts(answer):
+        return "ok", f"{key.exchange} tells of {len(_amounts(answer))} asset(s)"
+    if key.verified == Verified.OK:
+        return "empty", f"{key.exchange} tells of no assets: the account is empty"
+    return "empty", (
+        f"{key.exchange} tells of no assets, but this key was not proven to work: look there, too"
+    )
+
+
+def _amounts(answer: Balances | Failure | None) -> list[Amount]:
+    """Return what there is something of: exchanges list every asset that they know."""
+    if not isinstance(answer, Balances):
+        return []
+    return [each for each in answer.amounts if each.free or each.locked or each.total]
+
+
+def _balance(exchange: str, amount: Amount) -> Balance:
+    return Balance(
+        exchange=exchange,
+        asset=amount.asset,
+        free=plain(amount.free),
+        locked=plain(amount.locked),
+        total=plain(amount.total),
+    )
+
+
+def _totals(amounts: Iterable[tuple[str, Amount]]) -> list[Total]:
+    by_asset: dict[str, list[tuple[str, Amount]]] = {}
+    for exchange, amount in amounts:
+        by_asset.setdefault(amount.asset, []).append((exchange, amount))
+    return [
+        Total(
+            asset=asset,
+            free=plain(_sum(each.free for _, each in found)),
+            locked=plain(_sum(each.locked for _, each in found)),
+            total=plain(_sum(each.total for _, each in found)),
+            exchanges=sorted({exchange for exchange, _ in found}),
+        )
+        for asset, found in sorted(by_asset.items())
+    ]
+
+
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Add them up exactly; None if one is not known."""
+    total = Decimal(0)
+    for amount in amounts:
+        if amount is None:
+            return None
+        total = _EXACT.add(total, amount)
+    return total
+
+
+def plain(amount: Decimal | None) -> str | None:
+    """Return *amount* in digits, without an exponent.
+
+    >>> plain(Decimal("1E-8")), plain(Decimal("1E+3"))
+    ('0.00000001', '1000')
+    """
+    return None if amount is None else format(amount, "f")
+
+
+def _summary(expected: Sequence[KeyBalance], missing: Sequence[KeyBalance]) -> str:
+    """Say in one line what the numbers are worth, so that nothing is never silent."""
+    if not expected:
+        return "There is no active key, so there are no balances to show."
+    if missing:
+        why = "; ".join(f"{line.exchange}: {line.words}" for line in missing[:10])
+        more = f"; and {len(missing) - 10} more" if len(missing) > 10 else ""
+        answered = len(expected) - len(missing)
+        return f"{answered} of {len(expected)} active keys are in these balances. {why}{more}."
+    if all(line.balances == "empty" for line in expected):
+        return f"All {len(expected)} active key(s) answered, and tell of no assets."
+    return f"All {len(expected)} active key(s) are in these balances."
