@@ -44,10 +44,9 @@ class Market:
     async def stored(self, client: ClientId, exchange: str, **more: Any) -> KeyId:
         """Store a key as people do, whatever becomes of it."""
         keyring = self.office.keyring
-        sealed = [keyring.seal(Secret(text)) for text in (API_KEY, API_SECRET, PASSPHRASE)]
-        return await People(self.office.engine).add_key(
-            client, SealedEntry(exchange, *sealed, **more)
-        )
+        key, secret, word = (keyring.seal(Secret(t)) for t in (API_KEY, API_SECRET, PASSPHRASE))
+        entry = SealedEntry(exchange, key, secret, word, **more)
+        return await People(self.office.engine).add_key(client, entry)
 
     async def live(self, client: ClientId, exchange: str, **more: Any) -> KeyId:
         """Store a key, add its connector to the bridge, and write down that it is live."""
