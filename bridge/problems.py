@@ -36,18 +36,35 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return the answer; *detail* holds no secret, *retry_after* is in seconds."""
+    after = None if retry_after is None else math.ceil(retry_after)
+    told = dict(headers or {}) | ({} if after is None else {"Retry-After": str(after)})
+    return Response(
+        msgspec.json.encode(_body(status, code, detail, after)), status, told, MEDIA_TYPE
+    )
+
+
+def example(status: int, code: str) -> dict[str, Any]:
+    """Return what such a problem may look like."""
+    refusal, words = REFUSALS.get(status, ("", ""))
+    kind = KINDS.get(cast("Code", code))
+    detail = words if refusal == code or kind is None else kind.title
+    return _body(status, code, detail, 30 if code == "throttled" else None)
+
+
+def title(status: int, code: str) -> str:
+    kind = KINDS.get(cast("Code", code))
+    return kind.title if kind and kind.status == status else HTTPStatus(status).phrase
+
+
+def _body(status: int, code: str, detail: str, retry_after: int | None) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": f"urn:bridgetender:{code}",
-        "title": _title(status, code),
+        "title": title(status, code),
         "status": status,
         "detail": detail,
         "code": code,
     }
-    told = dict(headers or {})
-    if retry_after is not None:
-        body["retry_after"] = math.ceil(retry_after)
-        told["Retry-After"] = str(body["retry_after"])
-    return Response(msgspec.json.encode(body), status, told, MEDIA_TYPE)
+    return body if retry_after is None else {**body, "retry_after": retry_after}
 
 
 def refusal(status: int, headers: Mapping[str, str] | None = None) -> Response:
@@ -62,11 +79,6 @@ def tell(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _tell_malformed)
     app.add_exception_handler(HTTPException, _tell_status)
     app.add_exception_handler(Exception, _tell_nothing)
-
-
-def _title(status: int, code: str) -> str:
-    kind = KINDS.get(cast("Code", code))
-    return kind.title if kind and kind.status == status else HTTPStatus(status).phrase
 
 
 async def _tell_trouble(_request: Request, error: Exception) -> Response:
