@@ -1,6 +1,8 @@
 """`python -m bridge`: the Trading Bridge as a process."""
 
 import argparse
+import ipaddress
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Serve until told to stop."""
     parser = _parser()
     asked = parser.parse_args(arguments)
+    if objection := _unsafe(asked):
+        parser.error(objection)
+    tls = _tls(parser, asked)
     configure(asked.log_level)
     # Late: ccxt takes seconds to import, and --help or a wrong option should not wait for it.
     from bridge.app import Settings, create_app  # noqa: PLC0415
@@ -25,15 +30,22 @@ def main(arguments: list[str] | None = None) -> None:
     )
     app = create_app(settings)
     bound, address = bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)
-    run(app, bound, address, asked.grace)
+    run(app, bound, address, asked.grace, tls)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bridge", description=__doc__)
     parser.add_argument("--uds", type=Path, metavar="PATH", help="listen on this unix socket")
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="beyond this machine: with TLS and a token, or not"
+    )
     parser.add_argument("--port", type=int, default=8700, help="0: any free one")
     parser.add_argument("--token-file", type=_token, metavar="FILE", help="bearer token to ask for")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM, with its chain")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM, without passphrase")
+    parser.add_argument(
+        "--insecure", action="store_true", help="listen anywhere without TLS or token"
+    )
     parser.add_argument(
         "--exchange-origin", metavar="URL", help="send all that is for exchanges here instead"
     )
@@ -48,6 +60,38 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING"])
     return parser
+
+
+def _unsafe(asked: argparse.Namespace) -> str | None:
+    """Say why not to listen like that: whoever comes near could use every key, or read them."""
+    local = asked.uds is not None or _is_loopback(asked.host)
+    if local or asked.insecure or (asked.token_file and asked.tls_cert):
+        return None
+    needs = "--tls-cert, --tls-key and --token-file"
+    return f"argument --host: {asked.host} is beyond this machine: say {needs}, or --insecure"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _tls(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[Path, Path] | None:
+    """Return the files of certificate and key, tried out, or name what is wrong and end."""
+    if asked.tls_cert is None and asked.tls_key is None:
+        return None
+    if asked.tls_cert is None or asked.tls_key is None or asked.uds is not None:
+        parser.error("arguments --tls-cert, --tls-key: expected both, and no --uds")
+    try:
+        # Without a passphrase to give, OpenSSL would ask the terminal.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            asked.tls_cert, asked.tls_key, password=lambda: ""
+        )
+    except (OSError, ValueError):
+        parser.error("arguments --tls-cert, --tls-key: expected a certificate and its key as PEM")
+    return asked.tls_cert, asked.tls_key
 
 
 def _rules(parser: argparse.ArgumentParser, path: Path) -> Any:

@@ -64,8 +64,19 @@ def bind_unix(path: Path) -> tuple[socket.socket, str]:
     return bound, f"unix:{path}"
 
 
-def run(app: Any, bound: socket.socket, address: str, grace_s: float = GRACE_S) -> None:
-    """Serve *app* until SIGTERM or SIGINT, and *grace_s* longer if need be; then return."""
+def run(
+    app: Any,
+    bound: socket.socket,
+    address: str,
+    grace_s: float = GRACE_S,
+    tls: tuple[Path, Path] | None = None,
+) -> None:
+    """Serve *app* until SIGTERM or SIGINT, and *grace_s* longer if need be; then return.
+
+    *tls* are the files of a certificate and of its key.
+    """
+    if tls is not None:
+        address = address.replace("http://", "https://")
     gate = Gate(app, grace_s)
     for name in (signal.SIGTERM, signal.SIGINT):
         # For the moments before and after uvicorn's own; the default would kill us.
@@ -77,6 +88,8 @@ def run(app: Any, bound: socket.socket, address: str, grace_s: float = GRACE_S) 
         server_header=False,
         timeout_graceful_shutdown=_LAST_BYTES_S,
         lifespan="on",
+        ssl_certfile=tls and tls[0],
+        ssl_keyfile=tls and tls[1],
     )
     try:
         _Server(config, gate, address).run(sockets=[bound])

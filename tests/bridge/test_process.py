@@ -1,11 +1,14 @@
 import json
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.daemon.bridges.certificates import Authority
 
 
 def test_bridge_and_paper_run_as_processes_and_stop_cleanly(start: Any, tmp_path: Path) -> None:
@@ -43,3 +46,41 @@ def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     assert told.returncode == 2
     assert "--token-file" in told.stderr
+
+
+def refused(*arguments: object) -> str:
+    """Return what a bridge says that does not start."""
+    command = [sys.executable, "-m", "bridge", *map(str, arguments)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    return told.stderr
+
+
+def test_beyond_this_machine_it_listens_by_tls_and_with_a_token_or_not_at_all(
+    start: Any, tmp_path: Path
+) -> None:
+    token, authority = tmp_path / "token", Authority(tmp_path)
+    token.write_text("hunter2-token")
+    certificate, key = authority.issue("bridge")
+    host, tls = ("--host", "0.0.0.0"), ("--tls-cert", certificate, "--tls-key", key)
+    for half in ((), ("--token-file", token), tls):
+        assert "0.0.0.0 is beyond this machine" in refused(*host, *half)
+    _, address = start("bridge", *host, "--port", 0, "--token-file", token, *tls)
+    assert address.startswith("https://")
+    trusting = ssl.create_default_context(cafile=authority.file)
+    url = address.replace("0.0.0.0", "127.0.0.1")
+    with httpx.Client(base_url=url, verify=trusting) as client:
+        assert client.get("/accounts").status_code == 401
+        client.headers["Authorization"] = "Bearer hunter2-token"
+        assert client.get("/accounts").status_code == 200
+
+
+def test_a_certificate_without_its_key_is_named(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, _ = authority.issue("bridge")
+    _, other = authority.issue("other")
+    locked = authority.issue("locked", b"passphrase")
+    assert "expected both" in refused("--tls-cert", certificate)
+    for files in ((certificate, other), locked):
+        told = refused("--tls-cert", files[0], "--tls-key", files[1])
+        assert "expected a certificate and its key" in told
