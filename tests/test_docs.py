@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from docs import draw_pacing, draw_phases, draw_reference, draw_verdicts
+from docs import draw_bridge, draw_pacing, draw_phases, draw_reference, draw_verdicts
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,3 +19,7 @@ def test_the_table_of_verdicts_is_drawn_from_the_code() -> None:
 
 def test_the_picture_of_pacing_is_drawn_by_the_code() -> None:
     assert (ROOT / "docs/pacing.svg").read_text() == draw_pacing.picture()
+
+
+def test_the_bridges_page_is_drawn_from_the_code() -> None:
+    assert (ROOT / "docs/bridge.md").read_text() == draw_bridge.page()

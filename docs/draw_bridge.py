@@ -1,0 +1,126 @@
+"""Draws bridge.md by asking the code: `python -m docs.draw_bridge > docs/bridge.md`."""
+
+import json
+from typing import Any
+
+from bridge.app import create_app
+from bridge.egress_file import FIELDS
+from bridge.errors import KINDS
+from bridge.openapi import SENT, describe
+
+HEAD = """# The Trading Bridge
+
+A service of its own: it holds exchange connectors of many accounts in memory and proves them with
+real calls, over ccxt. It forgets everything when it restarts, and has another `boot_id` then; who
+keeps the keys, as Bridgetender does, adds them again. Drawn from the code by `python -m
+docs.draw_bridge`.
+
+## Run it
+
+```
+python -m bridge --uds /run/bridge.sock                      # for processes of this user
+python -m bridge --port 8700 --token-file /etc/bridge/token  # on 127.0.0.1, with a bearer token
+```
+
+`python -m bridge --help` has all options. Beyond this machine (`--host`) it listens only with TLS
+(`--tls-cert`, `--tls-key`) and `--token-file`, unless told `--insecure`. Without a token everybody
+who reaches the address may do everything. `/livez`, `/readyz` and `/health` need no token,
+`/metrics` (Prometheus) and `/openapi.json` do.
+
+## Requests
+
+`/openapi.json` describes every request, answer and error, with examples. Bodies are JSON and say so
+in `Content-Type`. Listings are sorted and know `ETag` and 304; with `limit` they come in pages, and
+`next_cursor` is the `cursor` of the next one.
+
+| request | may fail with |
+|---|---|
+"""
+CURL = """
+For example, with the token in `$TOKEN`:
+
+```
+"""
+ERRORS = """```
+
+A backend of the bridge's usual contract works unchanged: `tests/bridge/story_client.py` is one.
+What is new for it is optional: `fingerprint`, a label that comes back in the listing and makes an
+add that is repeated change nothing; `verify=true`, which proves before it adds.
+
+## Errors
+
+Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail` for
+people, `code` for programs, and `retry_after` in seconds where somebody said so. None repeats what
+was sent. An exchange that fails in `/portfolio` is a `{"error", "code"}` beside the balances of the
+others.
+
+| code | status | means | what to do |
+|---|---|---|---|
+"""
+EGRESS = """
+Some that no route decides on have another status: `malformed` is also 400 (a body that cannot be
+read), 405, 406, 413 (over 256 KiB) and 415; `unauthorized` is 401, a missing or wrong token;
+`unclear` with 500 is an accident inside the bridge.
+
+## Ways out
+
+Exchanges bind keys to addresses. `--egress FILE` says by which proxy, or from which address of this
+machine, each account and exchange is asked. The first rule that matches wins; without one the way
+is direct. Proxy variables of the environment are ignored. Public data goes by the first rule of the
+exchange that is for every account.
+
+```toml
+[[egress]]
+name = "fra-1"
+account = "client_*"
+exchange = ["binance", "okx"]
+proxy = "http://10.0.0.5:3128"
+credentials_file = "/etc/bridge/fra-1"
+
+[[egress]]
+local_address = "203.0.113.7"
+```
+
+| field | means |
+|---|---|
+"""
+TAIL = """
+What is wrong with the file is told at start, all of it, by line and without passwords. A proxy that
+refuses, hangs or is away, and a certificate that is not trusted on the way, are `unavailable` in
+words that name the way, and never count against a key. Each way has a pace of its own.
+"""
+
+
+def page() -> str:
+    document = describe(create_app())
+    codes = "".join(
+        f"| `{code}` | {kind.status} | {kind.title} | {kind.cure} |\n"
+        for code, kind in KINDS.items()
+    )
+    fields = "".join(f"| `{name}` | {text} |\n" for name, text in FIELDS.items())
+    return HEAD + _requests(document) + CURL + _curls() + ERRORS + codes + EGRESS + fields + TAIL
+
+
+def _requests(document: dict[str, Any]) -> str:
+    rows = []
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            statuses = [s for s in operation["responses"] if not s.startswith(("2", "3"))]
+            rows.append(f"| `{method.upper()} {path}` | {', '.join(statuses)} |\n")
+    return "".join(rows)
+
+
+def _curls() -> str:
+    sent = {"/accounts/create": "NewAccount", "/connectors/add": "NewConnector"}
+    sent |= {"/connectors/verify": "Slot", "/credentials/check": "Check"}
+    lines = [
+        f"curl -H \"Authorization: Bearer $TOKEN\" --json '{json.dumps(SENT[model])}' \\\n"
+        f"  http://127.0.0.1:8700{path}\n"
+        for path, model in sent.items()
+    ]
+    ask = 'curl -H "Authorization: Bearer $TOKEN" \\\n'
+    return "".join(lines) + ask + "  'http://127.0.0.1:8700/portfolio?account=client_acme'\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201
