@@ -78,9 +78,17 @@ async def create_account(body: NewAccount, serving: Serving) -> dict[str, Any]:
 
 @router.get("/connectors/supported", tags=["connectors"])
 async def supported() -> dict[str, Any]:
-    """List every exchange, with the fields that each needs and its testnet's name, if any."""
+    """List every exchange: the fields it needs, its testnet's name, what a balance proves.
+
+    `proves` is false where anybody may read a balance; `unproven` are the fields that an answer
+    says nothing about. `left_out` tells why the other exchanges of ccxt's are not served.
+    """
     found = await anyio.to_thread.run_sync(catalogue.catalogue)
-    return {"supported_exchanges": sorted(found), "exchanges": found}
+    return {
+        "supported_exchanges": sorted(found),
+        "exchanges": found,
+        "left_out": catalogue.left_out(),
+    }
 
 
 @router.get("/connectors", tags=["connectors"])

@@ -113,13 +113,14 @@ class Template:
 
         It goes out by *outward*, None: as the template does.
 
-        Raises `Trouble` malformed when a field is missing.
+        Raises `Trouble` malformed when a field is missing or cannot be one.
         """
         light = self._light.__new__(self._light)
-        for field, value in fill(self.name, self.needed, offered).items():
+        filled = fill(self.name, self.needed, offered)
+        for field, value in filled.fields.items():
             setattr(light, field, value)
         # Account modes, nonces and "has succeeded once" live in options: never shared.
-        light.options = {**self._options, **self._helpers}
+        light.options = {**self._options, **self._helpers, **filled.options}
         for field in self.own_copies:
             setattr(light, field, thaw(getattr(light, field)))
         if outward is not None and outward is not self._outward:
@@ -253,6 +254,7 @@ def _settings(outward: Outward, timeout_s: float, *, paced: bool) -> Mapping[str
         "ssl_context": outward.tls,  # without it ccxt makes one of its own: 692 KiB and 19 ms
         "asyncio_loop": asyncio.get_running_loop(),
         "timeout": int(timeout_s * 1000),
+        "options": {"builderFee": False},  # else two exchanges' sign-in signs a fee for ccxt away
         "enableRateLimit": paced,
         "enableLastHttpResponse": False,
         "enableLastResponseHeaders": False,

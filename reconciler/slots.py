@@ -10,16 +10,56 @@ from datetime import datetime
 from reconciler.model import ClientId, KeyId, Reason
 
 ALIASES: Mapping[str, str] = {
-    "ascend_ex": "ascendex",
-    "binance_us": "binanceus",
-    "coinbase_advanced_trade": "coinbase",
-    "crypto_com": "cryptocom",
-    "gate_io": "gate",
+    "ascendex": "ascendex",
+    "binancecoinm": "binancecoinm",
+    "binanceus": "binanceus",
+    "binanceusdm": "binanceusdm",
+    "bingx": "bingx",
+    "bitbay": "zonda",
+    "bitcoincom": "fmfwio",
+    "bitfinex2": "bitfinex",
+    "bitmart": "bitmart",
+    "bitmax": "ascendex",
+    "bitpanda": "onetrading",
+    "bitpandapro": "onetrading",
+    "bitstamp1": "bitstamp",
+    "blockchaincom": "blockchaincom",
+    "btcmarkets": "btcmarkets",
+    "bybiteu": "bybiteu",
+    "cexio": "cex",
+    "coinbaseadvanced": "coinbase",
+    "coinbaseadvancedtrade": "coinbase",
+    "coinbaseexchange": "coinbaseexchange",
+    "coinbaseinternational": "coinbaseinternational",
+    "coinbasepro": "coinbaseexchange",
+    "cryptocom": "cryptocom",
+    "currencycom": "currencycom",
+    "gateeu": "gateeu",
     "gateio": "gate",
+    "gdax": "coinbaseexchange",
+    "hitbtc3": "hitbtc",
     "huobi": "htx",
+    "huobiglobal": "htx",
+    "huobipro": "htx",
+    "hyperliquid": "hyperliquid",
+    "independentreserve": "independentreserve",
+    "krakenfutures": "krakenfutures",
+    "kucoinfutures": "kucoinfutures",
+    "lbank2": "lbank",
+    "mexc3": "mexc",
+    "mexcglobal": "mexc",
+    "okcoin": "okcoin",
     "okex": "okx",
+    "okex5": "okx",
+    "okxus": "okxus",
+    "onetrading": "onetrading",
+    "p2pb2b": "p2b",
+    "woox": "woo",
+    "xtcom": "xt",
 }
-"""Other names in the field -> the name that ccxt uses today."""
+"""Other names in the field, without their separators -> the name that ccxt uses today."""
+SEPARATORS = "_-. "
+_NO_SEPARATORS = str.maketrans("", "", SEPARATORS)
 
 Place = tuple[str, str]
 """A slot on whatever bridge: account and connector."""
@@ -27,7 +67,7 @@ Place = tuple[str, str]
 
 def canonical(exchange: str) -> str:
     name = exchange.strip(" ").lower()
-    return ALIASES.get(name, name)
+    return ALIASES.get(name.translate(_NO_SEPARATORS), name)
 
 
 def connector_name(exchange: str, *, testnet: bool) -> str:

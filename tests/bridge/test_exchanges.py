@@ -9,7 +9,6 @@ import httpx
 import pytest
 from yarl import URL
 
-from bridge.catalogue import exchange_class
 from bridge.credentials import Offered
 from bridge.errors import Trouble
 from bridge.paper.app import Paper
@@ -142,7 +141,7 @@ async def test_account_state_and_credentials_are_never_shared(shelf: Shelf) -> N
 
 
 async def test_two_questions_in_one_millisecond_get_two_nonces(shelf: Shelf) -> None:
-    light = shelf.get("kraken").make(Offered("k", "s"))
+    light = shelf.get("kraken").make(offered("kraken"))
     asked = [light.nonce() for _ in range(100)]
     assert asked == sorted(set(asked))
     assert asked[0] <= light.milliseconds()
@@ -192,14 +191,6 @@ async def test_what_cannot_be_had_is_unsupported(shelf: Shelf, name: str) -> Non
     with pytest.raises(Trouble) as caught:
         shelf.get(name)
     assert caught.value.code == "unsupported"
-
-
-async def test_every_exchange_can_be_held(shelf: Shelf) -> None:
-    whole = Offered("k", "s", "p", "m")
-    for name in ccxt.exchanges:
-        if name != "ndax":  # wants more fields than the contract has
-            assert shelf.get(name).make(whole).id == name
-            assert exchange_class(name) is getattr(ccxt, name)
 
 
 async def test_the_session_keeps_no_cookie_and_has_room_for_many() -> None:
