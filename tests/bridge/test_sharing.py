@@ -12,16 +12,15 @@ import pytest
 
 from bridge.catalogue import catalogue
 from bridge.clocks import Clock
-from bridge.credentials import SOURCES, Offered
 from bridge.frozen import FrozenDict, FrozenList, ReadOnly
 from bridge.pacer import Lane
 from bridge.session import Outward
 from bridge.shelf import Shelf
 from bridge.template import OWN_COPIES
 from tests.bridge.ccxt_source import written
+from tests.bridge.plausible import offered
 
 pytestmark = pytest.mark.anyio
-WHOLE = Offered("key", "secret", "password", "memo")
 FIXED = (str, int, float, type(None), type, re.Pattern)
 # Shared on purpose, for none of them knows an account: ways out, and the pace of an exchange.
 SERVICES = (Outward, SSLContext, Logger, Lane, Clock, asyncio.AbstractEventLoop)
@@ -32,10 +31,6 @@ async def shelf(outward: Outward) -> AsyncIterator[Shelf]:
     made = Shelf(outward)
     yield made
     await made.close()
-
-
-def holdable() -> list[str]:
-    return [name for name, about in catalogue().items() if set(about["requires"]) <= set(SOURCES)]
 
 
 def writable(value: Any) -> Iterator[str]:
@@ -60,8 +55,8 @@ async def test_all_that_connectors_share_is_read_only(shelf: Shelf) -> None:
 
 
 async def test_each_connector_has_options_of_its_own(shelf: Shelf) -> None:
-    for name in holdable():
-        one, other = shelf.get(name).make(WHOLE), shelf.get(name).make(WHOLE)
+    for name in catalogue():
+        one, other = shelf.get(name).make(offered(name)), shelf.get(name).make(offered(name))
         assert one.options is not other.options
         assert one.options == other.options
         deep = "options" in OWN_COPIES.get(name, ())
@@ -76,7 +71,7 @@ def test_what_ccxt_writes_into_while_it_reads_a_balance_is_copied_for_each(name:
 
 @pytest.mark.parametrize("name", OWN_COPIES)
 async def test_own_copies_are_each_ones_own(shelf: Shelf, name: str) -> None:
-    one, other = shelf.get(name).make(WHOLE), shelf.get(name).make(WHOLE)
+    one, other = shelf.get(name).make(offered(name)), shelf.get(name).make(offered(name))
     for field in OWN_COPIES[name]:
         before = repr(getattr(other, field))
         getattr(one, field)["mine"] = {"deep": 1}
@@ -90,7 +85,7 @@ async def test_own_copies_are_each_ones_own(shelf: Shelf, name: str) -> None:
 async def test_a_write_to_markets_raises(shelf: Shelf, name: str) -> None:
     template = shelf.get(name)
     await template.markets()
-    light = template.make(WHOLE)
+    light = template.make(offered(name))
     market, currency = light.markets["BTC/USDT"], light.currencies["BTC"]
     with pytest.raises(ReadOnly):
         market["limits"]["amount"]["min"] = 0
@@ -107,7 +102,7 @@ async def test_a_write_to_markets_raises(shelf: Shelf, name: str) -> None:
 async def test_frozen_markets_are_arrays_of_markets_to_ccxt(shelf: Shelf) -> None:
     template = shelf.get("okx")
     markets = await template.markets()
-    light = template.make(WHOLE)
+    light = template.make(offered("okx"))
     assert light.to_array(markets) == light.toArray(markets) == list(markets.values())
     assert light.omit({"a": 1, "b": 2}, light.symbols, FrozenList(["a"])) == {"b": 2}
     assert light.market("BTC/USDT")["id"] == "BTC-USDT"

@@ -1,0 +1,73 @@
+"""Made-up credentials of the form that each exchange takes, and the same with one part changed."""
+
+import base64
+from dataclasses import replace
+from functools import cache
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bridge.credentials import Offered
+
+_ETHEREUM = ("aster", "derive", "grvt", "hyperliquid", "lighter", "nado", "paradex", "polymarket")
+_KEYS: dict[str, tuple[str, str]] = {
+    "dydx": ("dydx1" + "q" * 38, "dydx1" + "p" * 38),
+    "pacifica": ("3" * 44, "4" * 44),
+}
+_SECRETS: dict[str, tuple[str, str]] = {
+    "lbank": ("3" * 32, "4" * 32),
+    "modetrade": ("ed25519:" + "3" * 43, "ed25519:" + "4" * 43),
+    "woofipro": ("ed25519:" + "3" * 43, "ed25519:" + "4" * 43),
+    "pacifica": ("3" * 87, "4" * 87),
+}
+
+
+def offered(exchange: str) -> Offered:
+    api_key, api_secret, password, memo = (_values(exchange, field)[0] for field in _FIELDS)
+    return Offered(api_key, api_secret, password, memo)
+
+
+def changed(exchange: str, field: str) -> Offered:
+    """Return `offered`'s with another *field*."""
+    return replace(offered(exchange), **{field: _values(exchange, field)[1]})
+
+
+_FIELDS = ("api_key", "api_secret", "password", "memo")
+
+
+def _values(exchange: str, field: str) -> tuple[str, str]:
+    match field:
+        case "api_key":
+            address = exchange in _ETHEREUM
+            return _KEYS.get(exchange, _twice("0x", "5", "6", 40) if address else _ACCOUNTS)
+        case "api_secret":
+            return _secrets(exchange)
+        case "password":
+            return "pass phrase", "other phrase"
+        case _:
+            return "123456", "654321"
+
+
+def _secrets(exchange: str) -> tuple[str, str]:
+    if exchange in (*_ETHEREUM, "extended", "hibachi"):
+        return _twice("0x", "1", "2", 64)
+    if exchange == "revolutx":
+        return ed25519(b"1"), ed25519(b"2")
+    return _SECRETS.get(exchange, (_packed(b"1"), _packed(b"2")))
+
+
+_ACCOUNTS = ("account-key-1", "account-key-2")
+
+
+def _twice(prefix: str, one: str, other: str, length: int) -> tuple[str, str]:
+    return prefix + one * length, prefix + other * length
+
+
+def _packed(seed: bytes) -> str:
+    return base64.b64encode(seed * 64).decode()
+
+
+@cache
+def ed25519(seed: bytes) -> str:
+    key = Ed25519PrivateKey.from_private_bytes(seed * 32)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
