@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import structlog
+from aiohttp import ServerDisconnectedError
 from ccxt.base.errors import BadResponse, BaseError
 
 from bridge.classify import CAUSES, WORDS, Meaning, Raised, classify
@@ -59,16 +60,24 @@ def asking(exchange: str, remote: Any, secrets: list[str], limit_s: float) -> It
 
 
 async def _twice_at_most(exchange: str, remote: Any) -> dict[str, Amounts]:
-    """Ask, and once more when the clock or the nonce was the only thing wrong."""
+    """Ask, and once more when the clock, the nonce or the connection was the only thing wrong."""
     try:
         return await _asked(exchange, remote)
     except BaseError as error:
         meaning = classify(raised(exchange, error))
-        if not (meaning.clock or meaning.nonce):
+        if not (meaning.clock or meaning.nonce or _hung_up(error)):
             raise
         if meaning.clock and not await _clock_read(remote):
             raise
     return await _asked(exchange, remote)
+
+
+def _hung_up(error: BaseError) -> bool:
+    """Tell whether a kept connection ended just then: who only reads may ask again.
+
+    aiohttp does so by itself, but not for a POST, by which Kraken and others are asked.
+    """
+    return isinstance(error.__cause__, ServerDisconnectedError | ConnectionResetError)
 
 
 async def _asked(exchange: str, remote: Any) -> dict[str, Amounts]:

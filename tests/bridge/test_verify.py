@@ -361,3 +361,14 @@ class TestAway:
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert "signature=" not in answer.text
         assert len((await bridge.get("/connectors")).json()["connectors"]) == 1
+
+
+@pytest.mark.parametrize("exchange", ["binance", "kraken", "okx"])
+async def test_a_connection_that_ends_just_when_it_is_used_is_no_trouble(
+    ready: Call, verify: Call, fault: Call, exchange: str
+) -> None:
+    """Servers close what was idle for a while; a POST is not repeated by aiohttp."""
+    await ready(exchange)
+    assert (await verify(exchange)).status_code == 200
+    await fault(exchange, "reset", only="account", times=1)
+    assert (await verify(exchange)).status_code == 200
