@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from daemon.bridges.address import BadBridgeUrl
 from daemon.bridges.balances import Balances, Failure
+from daemon.bridges.checks import Check
 from daemon.bridges.trading import TradingBridge
-from daemon.settings import BridgeSettings
-from reconciler.model import BridgeName
+from daemon.settings import BridgeSettings, routes_of
+from reconciler.model import BridgeName, ClientId, Credentials, Slot
 from reconciler.verdicts import Unavailable
 
 
@@ -36,6 +37,15 @@ class Enquiries:
         """Raises a verdict; see `TradingBridge.balances`."""
         async with self._asked(bridge) as asked:
             return await asked.balances(account, expected)
+
+    async def check(self, slot: Slot, credentials: Credentials) -> Check:
+        """Raises a verdict; see `TradingBridge.check`."""
+        async with self._asked(slot.bridge) as asked:
+            return await asked.check(slot, credentials)
+
+    def bridge_of(self, client_id: ClientId, name: str, exchange: str) -> BridgeName:
+        """Return the bridge that such a key goes to."""
+        return routes_of(self.settings()).bridge_of(client_id, name, exchange)
 
     async def close(self) -> None:
         """Let go of all that is open."""

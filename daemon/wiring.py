@@ -31,6 +31,7 @@ from daemon.vitals import Vitals
 from daemon.watch import TimedBridge, Watch
 from daemon.web.app import Backend
 from daemon.web.auth import Gate
+from daemon.web.checker import Checker
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
 from daemon.web.teller import Teller
@@ -134,7 +135,7 @@ def backend_of(parts: Parts, enquiries: Enquiries) -> Backend:
         parts.news,
     )
     gate, answers = Gate(Tokens(parts.api_engine), parts.clock), Answers(parts.api_engine)
-    return Backend(keeper, gate, answers, Teller(keeper, enquiries))
+    return Backend(keeper, gate, answers, Teller(keeper, enquiries), Checker(enquiries))
 
 
 def _ear(settings: Settings, engine: AsyncEngine) -> AsyncEngine | None:

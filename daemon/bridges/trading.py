@@ -9,6 +9,7 @@ import structlog
 
 from daemon.bridges.access import Access
 from daemon.bridges.balances import Balances, Failure, portfolio
+from daemon.bridges.checks import CANNOT, Check, cannot, check
 from daemon.bridges.dialects import Dialect, Ours, Story
 from daemon.bridges.line import Line, Patience, open_line
 from daemon.bridges.listing import Foreign, Listing
@@ -94,6 +95,24 @@ class TradingBridge:
             if not answer.ok:
                 raise self._ours.failure(answer)
         return portfolio(answer, self._clock.now()).explained(expected)
+
+    async def check(self, slot: Slot, credentials: Credentials) -> Check:
+        """Prove credentials that no connector has yet; no account is made for it.
+
+        Raises a verdict if they are refused, or could not be tried. A bridge that knows no such
+        request is no failure: then nobody knows.
+        """
+        secret = _secret_fields(slot, credentials)
+        whose = {"account_name": slot.account} if slot.account else {}
+        body = {"connector_name": slot.connector, **whose, **secret}
+        seconds = self._patience.proof
+        with self._noticing_absence():
+            answer = await self._line.ask("POST", "credentials/check", body=body, seconds=seconds)
+            if cannot(answer):
+                return CANNOT
+            secrets = (*secret.values(), *self._line.secrets)
+            self._ours.done(answer, secrets)
+        return check(answer, secrets)
 
     # -- which dialect -----------------------------------------------------------------------
 

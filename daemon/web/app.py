@@ -8,6 +8,7 @@ from daemon.store.answers import Answers
 from daemon.web import problems
 from daemon.web.api import audit, balances, bridges, clients, history, keys, pauses, status
 from daemon.web.auth import Gate
+from daemon.web.checker import Checker
 from daemon.web.keeper import Keeper
 from daemon.web.shell import Shell
 from daemon.web.teller import Teller
@@ -21,6 +22,7 @@ class Backend:
     gate: Gate
     answers: Answers
     teller: Teller
+    checker: Checker
 
 
 def api_app(backend: Backend) -> FastAPI:
@@ -34,6 +36,7 @@ def api_app(backend: Backend) -> FastAPI:
     )
     app.state.keeper, app.state.gate = backend.keeper, backend.gate
     app.state.answers, app.state.teller = backend.answers, backend.teller
+    app.state.checker = backend.checker
     problems.install(app)
     for each in (keys, clients, status, balances, pauses, history, bridges, audit):
         app.include_router(each.routes)

@@ -90,7 +90,7 @@ class Keeper:
         """Return the columns that are to be otherwise, and what the audit is told of it."""
         values: dict[str, object] = {}
         deeds: dict[str, dict[str, object]] = {}
-        if rotated := _rotated(stored.exchange, change):
+        if rotated := _rotated(stored, change):
             await self._require_keyring()
             new = sealed(rotated, self.keyring())
             values |= {name: getattr(new, name) for name in CREDENTIALS}
@@ -102,6 +102,10 @@ class Keeper:
             values["is_active"] = change.is_active
             deeds["key_enabled" if change.is_active else "key_disabled"] = {}
         return values, deeds
+
+    async def rotation(self, key_id: KeyId, change: KeyChange) -> KeyEntry | None:
+        """Return the new credentials that *change* has, if any."""
+        return _rotated(await self._sealed(key_id), change)
 
     async def require_key_of(self, client_id: ClientId, key_id: KeyId) -> None:
         """Raises Problem not_found, also for another client's key."""
@@ -280,7 +284,7 @@ def sealed(entry: KeyEntry, keyring: Keyring) -> SealedEntry:
     )
 
 
-def _rotated(exchange: str, change: KeyChange) -> KeyEntry | None:
+def _rotated(stored: SealedEntry, change: KeyChange) -> KeyEntry | None:
     """Return the new credentials, if any were sent. Raises BadEntry, and Problem for a part."""
     sent = (change.api_key, change.api_secret, change.passphrase)
     if not any(sent):
@@ -289,7 +293,8 @@ def _rotated(exchange: str, change: KeyChange) -> KeyEntry | None:
         words = "New credentials come all together: api_key, api_secret and the passphrase, if any."
         raise Problem("invalid", words)
     plain = [each.get_secret_value() if each else None for each in sent]
-    return key_entry(exchange, plain[0] or "", plain[1] or "", plain[2])
+    key, secret, passphrase = plain[0] or "", plain[1] or "", plain[2]
+    return key_entry(stored.exchange, key, secret, passphrase, is_testnet=stored.is_testnet)
 
 
 def _to_be_tried(key: KeyStatus) -> bool:

@@ -92,13 +92,52 @@ class KeyState(BaseModel):
     verified_at: datetime | None
 
 
+class KeyRights(BaseModel):
+    """What a key may do; null is what its exchange does not tell."""
+
+    read: bool | None
+    trade: bool | None
+    withdraw: bool | None
+    ip_restricted: bool | None
+    expires_at: datetime | None
+
+
+class KeyWarning(BaseModel):
+    code: Annotated[str, Field(examples=["may_withdraw"])]
+    text: str
+
+
+class Checked(BaseModel):
+    """`verified`: "ok" if the exchange took the credentials, "unknown" if nobody can tell."""
+
+    verified: Literal["ok", "unknown"]
+    words: str
+    bridge: str
+    connector: str
+    rights: KeyRights | None
+    warnings: list[KeyWarning]
+
+
+class NewCheck(NewKey):
+    """Credentials to try; `client_id` says whose way out is taken."""
+
+    client_id: UUID | None = None
+
+
 class AddedKey(BaseModel):
-    """`trading_bridge_configured`: its connector is live. Where it is not, why not, yet."""
+    """`trading_bridge_configured`: its connector is live. Where it is not, why not, yet.
+
+    `verified` is null where that was not asked for; `warnings` are of the exchange, about the key.
+    """
 
     message: str
     id: UUID
     trading_bridge_configured: bool
     trading_bridge_warning: str | None = None
+    verified: Literal["ok", "unknown"] | None = None
+    verified_words: str | None = None
+    rights: KeyRights | None = None
+    warnings: list[KeyWarning] = []
     key: KeyState
 
 

@@ -26,6 +26,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "too_large": (413, "That is too much at once"),
     "throttled": (429, "Too many requests"),
     "refused": (422, "The exchange refuses these credentials"),
+    "unsupported": (422, "The Trading Bridge does not support that"),
     "internal": (500, "Something went wrong in here"),
     "bridge_unavailable": (503, "The Trading Bridge is out of reach"),
     "database_unavailable": (503, "The database is out of reach"),

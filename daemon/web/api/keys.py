@@ -1,12 +1,22 @@
 """Keys: add, list, rotate, relabel, disable, delete, reinitialize."""
 
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Query, Request
+
+from daemon.entry import KeyEntry
+from daemon.store.audit import Actor
 from daemon.web.api.parts import DEFAULT_WAIT, Admin, Id, Keeping, Viewer, Wait, router
+from daemon.web.checker import Checker
 from daemon.web.models import (
     AddedKey,
+    Checked,
     Done,
     KeyChange,
     Keys,
     KeyState,
+    NewCheck,
     NewKey,
     NewKeyOf,
     Reinitialized,
@@ -14,22 +24,78 @@ from daemon.web.models import (
 from reconciler.model import ClientId, KeyId
 
 routes = router("/api/admin", "keys")
+Verify = Annotated[
+    bool,
+    Query(
+        description="Prove the credentials first, and save nothing if the exchange refuses them or"
+        " cannot be asked. Where the bridge cannot prove them, the answer says so."
+    ),
+]
+
+
+async def _checker(request: Request) -> Checker:
+    return cast("Checker", request.app.state.checker)
+
+
+Checking = Annotated[Checker, Depends(_checker)]
+
+
+@dataclass(slots=True)
+class _Adding:
+    """Adds keys, proven before where that was asked for."""
+
+    keeper: Keeping
+    checker: Checking
+
+    async def __call__(
+        self, client_id: ClientId, entry: KeyEntry, wait: float, by: Actor, *, verify: bool
+    ) -> AddedKey:
+        if not verify:
+            return await self.keeper.add_key(client_id, entry, wait, by)
+        found = await self.checker.check(entry, await self.keeper.client(client_id))
+        added = await self.keeper.add_key(client_id, entry, wait, by)
+        told = {"verified": found.verified, "verified_words": found.words}
+        more = {"rights": found.rights, "warnings": found.warnings}
+        return added.model_copy(update={**told, **more})
+
+
+Adding = Annotated[_Adding, Depends(_Adding)]
 
 
 @routes.post("/clients/{client_id}/api-keys")
 async def add_key(
-    client_id: Id, body: NewKey, keeper: Keeping, caller: Admin, wait: Wait = DEFAULT_WAIT
+    client_id: Id,
+    body: NewKey,
+    adding: Adding,
+    caller: Admin,
+    wait: Wait = DEFAULT_WAIT,
+    *,
+    verify: Verify = False,
 ) -> AddedKey:
     """Store a key and wait for its first attempt. Saved it is, whatever comes of that."""
-    return await keeper.add_key(ClientId(client_id), body.entry(), wait, caller.actor)
+    return await adding(ClientId(client_id), body.entry(), wait, caller.actor, verify=verify)
 
 
 @routes.post("/api-keys")
 async def add_key_of(
-    body: NewKeyOf, keeper: Keeping, caller: Admin, wait: Wait = DEFAULT_WAIT
+    body: NewKeyOf,
+    adding: Adding,
+    caller: Admin,
+    wait: Wait = DEFAULT_WAIT,
+    *,
+    verify: Verify = False,
 ) -> AddedKey:
     """The same, with the client in the body."""
-    return await keeper.add_key(ClientId(body.client_id), body.entry(), wait, caller.actor)
+    return await adding(ClientId(body.client_id), body.entry(), wait, caller.actor, verify=verify)
+
+
+@routes.post("/credentials/check")
+async def check_credentials(
+    body: NewCheck, keeper: Keeping, checker: Checking, _: Admin
+) -> Checked:
+    """Prove credentials by a call to their exchange, and store nothing."""
+    client = await keeper.client(ClientId(body.client_id)) if body.client_id else None
+    return await checker.check(body.entry(), client)
 
 
 @routes.get("/clients/{client_id}/api-keys")
@@ -45,9 +111,19 @@ async def get_key(key_id: Id, keeper: Keeping, _: Viewer) -> KeyState:
 
 @routes.patch("/api-keys/{key_id}")
 async def change_key(
-    key_id: Id, body: KeyChange, keeper: Keeping, caller: Admin, wait: Wait = DEFAULT_WAIT
+    key_id: Id,
+    body: KeyChange,
+    keeper: Keeping,
+    checker: Checking,
+    caller: Admin,
+    wait: Wait = DEFAULT_WAIT,
+    *,
+    verify: Verify = False,
 ) -> KeyState:
     """Rotate, relabel, disable or enable a key."""
+    if verify and (entry := await keeper.rotation(KeyId(key_id), body)):
+        key = await keeper.key(KeyId(key_id))
+        await checker.check(entry, await keeper.client(ClientId(key.client_id)))
     return await keeper.change_key(KeyId(key_id), body, wait, caller.actor)
 
 

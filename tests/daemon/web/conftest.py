@@ -19,6 +19,7 @@ from daemon.tokens import Role, digest_of, new_token
 from daemon.vault import Keyring, new_key
 from daemon.web.app import Backend, api_app
 from daemon.web.auth import Gate
+from daemon.web.checker import Checker
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
 from daemon.web.teller import Teller
@@ -52,7 +53,8 @@ class Office:
         )
         self.teller = Teller(self.keeper, self.enquiries)
         answers = Answers(self.engine)
-        self.app = api_app(Backend(self.keeper, self.gate, answers, self.teller))
+        checker = Checker(self.enquiries)
+        self.app = api_app(Backend(self.keeper, self.gate, answers, self.teller, checker))
 
     async def token(self, role: Role = "admin", **more: Any) -> Secret:
         made = new_token()

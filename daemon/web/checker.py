@@ -1,0 +1,84 @@
+"""Proves credentials before they are stored, where the bridge can; says so where it cannot."""
+
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import NoReturn, Protocol
+from uuid import UUID
+
+from daemon.bridges.checks import Check
+from daemon.entry import KeyEntry
+from daemon.store.people import Client
+from daemon.web.models import Checked, KeyRights, KeyWarning
+from daemon.web.problems import Problem
+from reconciler.model import BridgeName, ClientId, Credentials, Slot
+from reconciler.slots import connector_name
+from reconciler.verdicts import Refused, Throttled, Unsupported, Verdict
+
+
+class Bridges(Protocol):
+    """The bridges of the settings, and which key goes where."""
+
+    def bridge_of(self, client_id: ClientId, name: str, exchange: str) -> BridgeName: ...
+
+    async def check(self, slot: Slot, credentials: Credentials) -> Check:
+        """Prove credentials by a call, and keep nothing. Raises a verdict."""
+        ...
+
+
+@dataclass(slots=True)
+class Checker:
+    bridges: Bridges
+
+    async def check(self, entry: KeyEntry, client: Client | None) -> Checked:
+        """Ask the bridge that would get this key. Raises Problem unless nothing speaks against it.
+
+        Without a *client*, the way out is anybody's.
+        """
+        slot = self._slot(entry, client)
+        credentials = Credentials(entry.api_key, entry.api_secret, entry.passphrase)
+        try:
+            found = await self.bridges.check(slot, credentials)
+        except Verdict as verdict:
+            _give_up(verdict)
+        return _checked(slot, found)
+
+    def _slot(self, entry: KeyEntry, client: Client | None) -> Slot:
+        whose, name = (client.id, client.name) if client else (ClientId(UUID(int=0)), "")
+        bridge = self.bridges.bridge_of(whose, name, entry.exchange)
+        connector = connector_name(entry.exchange, testnet=entry.is_testnet)
+        return Slot(bridge, client.account if client else "", connector)
+
+
+def _give_up(verdict: Verdict) -> NoReturn:
+    match verdict:
+        case Refused():
+            words = f"The exchange refuses these credentials: {verdict}. Nothing was saved."
+            raise Problem("refused", words) from None
+        case Unsupported():
+            words = f"The Trading Bridge cannot use this: {verdict}. Nothing was saved."
+            raise Problem("unsupported", words) from None
+        case Throttled(retry_after=wait) if wait:
+            headers = {"Retry-After": str(ceil(wait.total_seconds()))}
+            raise Problem("bridge_unavailable", _unproven(verdict), headers=headers) from None
+        case _:
+            raise Problem("bridge_unavailable", _unproven(verdict)) from None
+
+
+def _unproven(verdict: Verdict) -> str:
+    return (
+        f"The credentials could not be verified: {verdict}. Nothing was saved; to save them"
+        " unverified, send them again without verify."
+    )
+
+
+def _checked(slot: Slot, found: Check) -> Checked:
+    rights = KeyRights(**asdict(found.rights)) if found.rights else None
+    words = f"{slot.connector} accepted these credentials" if found.proven else "not proven"
+    return Checked(
+        verified="ok" if found.proven else "unknown",
+        words=f"{words}: {found.why}" if found.why else words,
+        bridge=slot.bridge,
+        connector=slot.connector,
+        rights=rights,
+        warnings=[KeyWarning(code=each.code, text=each.text) for each in found.warnings],
+    )
