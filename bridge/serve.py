@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 
 from bridge.gate import Gate
+from bridge.notify import Watchdog, notify
 
 GRACE_S = 7.0  # with what uvicorn and the lifespan take, within the 10 s that a supervisor gives
 _LAST_BYTES_S = 1  # for sending what is ready to those who read slowly
@@ -24,6 +25,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, gate: Gate, address: str) -> None:
         super().__init__(config)
         self._gate, self._address = gate, address
+        self._watchdog = Watchdog()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -31,12 +33,15 @@ class _Server(uvicorn.Server):
             told = {"event": "listening", "address": self._address}
             sys.stdout.write(json.dumps(told) + "\n")
             sys.stdout.flush()
+            notify("READY=1")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
         """Go on serving those inside: uvicorn alone would stop to listen, health included."""
+        notify("STOPPING=1")
         self._gate.close()
 
     async def on_tick(self, counter: int) -> bool:
+        self._watchdog.feed()
         self.should_exit |= self._gate.sweep()
         return await super().on_tick(counter)
 

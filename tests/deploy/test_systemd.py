@@ -1,0 +1,37 @@
+"""systemd finds nothing wrong with the units, and little that an intruder could do from them."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import installed
+
+UNITS = sorted((Path(__file__).parent.parent.parent / "deploy/systemd").glob("*.service"))
+MOST_EXPOSED = 1.5
+
+
+def analyze(*words: str) -> str:
+    program = installed("systemd-analyze", package="systemd")
+    run = subprocess.run([program, *words], capture_output=True, text=True, check=False)
+    return run.stdout + run.stderr
+
+
+def test_both_programs_have_a_unit() -> None:
+    assert [unit.name for unit in UNITS] == ["bridgetender-bridge.service", "bridgetender.service"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_is_free_of_mistakes(unit: Path, tmp_path: Path) -> None:
+    there = tmp_path / unit.name  # where nobody has installed anything, any program will do
+    there.write_text(re.sub(r"/opt/bridgetender/bin/\w+", "/bin/true", unit.read_text()))
+    assert analyze("verify", "--man=no", str(there)) == ""
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_leaves_little_to_an_intruder(unit: Path) -> None:
+    said = analyze("security", "--offline=true", "--no-pager", str(unit))
+    found = re.search(r"exposure level for \S+: ([\d.]+)", said)
+    assert found, said
+    assert float(found[1]) <= MOST_EXPOSED
