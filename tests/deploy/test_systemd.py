@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.settings import Settings, read
+from daemon.vault import new_key
 from tests.conftest import installed
 
 UNITS = sorted((Path(__file__).parent.parent.parent / "deploy/systemd").glob("*.service"))
@@ -35,3 +37,22 @@ def test_a_unit_leaves_little_to_an_intruder(unit: Path) -> None:
     found = re.search(r"exposure level for \S+: ([\d.]+)", said)
     assert found, said
     assert float(found[1]) <= MOST_EXPOSED
+
+
+def test_the_daemon_knows_every_credential_that_its_unit_hands_it(tmp_path: Path) -> None:
+    unit = next(unit for unit in UNITS if unit.name == "bridgetender.service").read_text()
+    said = {
+        "encryption_key": new_key().reveal(),
+        "database_url": "postgresql://bridgetender@localhost/firm",
+        "bridge-main-token": "a-token-of-the-bridge-long-enough",
+    }
+    assert set(re.findall(r"^LoadCredential=([^:]+):", unit, re.MULTILINE)) == said.keys()
+    for name, text in said.items():
+        (tmp_path / name).write_text(text)
+    config = tmp_path / "config.toml"
+    config.write_text('[bridges.main]\nurl = "http://127.0.0.1:8700"\n')
+    environment = {"CREDENTIALS_DIRECTORY": str(tmp_path), "BRIDGETENDER_CONFIG": str(config)}
+    settings = read(environment, Settings)
+    assert settings.keyring is not None
+    assert settings.bridges[0].access.token is not None
+    assert settings.database_url.reveal() == said["database_url"]
