@@ -30,7 +30,7 @@ def demo(
     stay: Annotated[bool, typer.Option("--stay", help="Stay up after the recovery.")] = False,
     json: Json = False,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Of API and console, which are to come.")
+        int, typer.Option(min=0, max=65535, help="Of API and console; 0: a free one.")
     ] = 0,
     health_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of health and metrics; 0: a free one.")
@@ -42,12 +42,14 @@ def demo(
     PostgreSQL, a paper exchange, a Trading Bridge and the daemon run on this machine only. Nine
     keys are stored; the bridge is killed and forgets; all that can come back does. On a terminal
     it then stays up; elsewhere it ends, with exit code 0 if everything came true as expected.
+
+    With --json and --stay the bridge is not killed: once all is settled, stdout gets one line that
+    says where everything is and how to come in, secrets and all. A script may then do as it likes.
     """
-    del port  # taken so that scripts need not change when the API comes
     if once and stay:
         raise Trouble("--once and --stay contradict each other: say one of them")
     stays = stay or (on_terminal() and not once and not json)
-    performance = Performance(stays, json, health_port, state_dir)
+    performance = Performance(stays, json, (health_port, port), state_dir)
     anyio.run(performance.run, backend_options={"use_uvloop": True})
     raise typer.Exit(performance.code)
 
@@ -58,7 +60,8 @@ class Performance:
 
     stays: bool
     as_json: bool
-    health_port: int
+    ports: tuple[int, int]
+    """Of health, and of the API; 0: a free one."""
     below: Path | None
     code: Code = Code.INTERRUPTED
 
@@ -68,7 +71,7 @@ class Performance:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_heed_signals, tasks.cancel_scope)
-                with Screen() if on_terminal() and not self.as_json else Lines() as audience:
+                with self._audience() as audience:
                     await self._perform(audience)
                 tasks.cancel_scope.cancel()
         except* (EmbeddedError, StoreError, GaveUp, BadBridgeUrl) as group:
@@ -76,9 +79,18 @@ class Performance:
         if trouble:
             raise Trouble(str(trouble[0]), Code.UNSETTLED)
 
+    def _audience(self) -> Screen | Lines:
+        if on_terminal() and not self.as_json:
+            return Screen()
+        return Lines(aside=self.as_json and self.stays)
+
     async def _perform(self, audience: Audience) -> None:
-        async with playing(self.below, self.health_port, audience) as play:
+        async with playing(self.below, *self.ports, audience) as play:
             first = await play.converge()
+            if self.as_json and self.stays:
+                guests = await play.welcome()
+                typer.echo(json_.dumps(guests.as_dict(play.stage)))
+                await play.watch()  # for ever
             again = await play.forget_and_recover()
             report = await play.report(first, again)
             self.code = Code.OK if report.as_expected() else Code.UNSETTLED
@@ -90,7 +102,9 @@ class Performance:
                 await self._stay(play, audience)
 
     async def _stay(self, play: Play, audience: Audience) -> None:
-        health = play.stage.addresses["daemon"]
+        health, guests = play.stage.addresses["daemon"], await play.welcome()
+        audience.say(f"Console:  {play.stage.addresses['api']}/")
+        audience.say(f"Token:    {guests.admin.reveal()} (an admin's, for the console and the API)")
         audience.say(f"Metrics:  {health}/metrics")
         audience.say(f"Health:   {health}/readyz?verbose and {health}/healthz/bridges")
         audience.say(f"Logs:     {play.stage.logs}")

@@ -30,7 +30,9 @@ _HEADINGS = ("Client", "Exchange", "Phase", "Why", "Next try", "Verified", "Bala
 class Lines:
     """Prints what happens and what changes, a line each, with the seconds since the start."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, aside: bool = False) -> None:
+        """*aside*: to stderr, where stdout is for a script."""
+        self._aside = aside
         self._began = monotonic()
         self._shown: dict[str, str] = {}
 
@@ -40,7 +42,7 @@ class Lines:
     def __exit__(self, *_: object) -> None: ...
 
     def say(self, text: str) -> None:
-        typer.echo(f"{monotonic() - self._began:6.1f} s  {text}")
+        typer.echo(f"{monotonic() - self._began:6.1f} s  {text}", err=self._aside)
 
     def show(self, scene: Scene) -> None:
         self._tell("Bridge", _bridge(scene.bridge))

@@ -17,6 +17,7 @@ import httpx
 from daemon.bridges.balances import Balances, Failure
 from daemon.bridges.trading import TradingBridge, open_bridge
 from daemon.clock import SystemClock
+from daemon.embedded.guests import Welcome, welcome
 from daemon.embedded.stage import Stage, scratch, staged
 from daemon.store.people import People, SealedEntry
 from daemon.store.status import BridgeStatus, KeyStatus, Status
@@ -61,6 +62,8 @@ CAST = (
     Role("Cobalt Fund", "kucoin", {"USDT": "300"}, active=False),
     Role("Cobalt Fund", "mtgox", {}, unknown=True),
 )
+SPARE = ("bybit", "kucoin")
+"""Exchanges on which the first client has no key."""
 
 
 class Audience(Protocol):
@@ -115,7 +118,7 @@ class GaveUp(Exception):
 
 @asynccontextmanager
 async def playing(
-    below: Path | None, health_port: int, audience: Audience
+    below: Path | None, health_port: int, api_port: int, audience: Audience
 ) -> AsyncIterator["Play"]:
     """Set the stage with everything running and the keys stored. Raises EmbeddedError."""
     with scratch(below, "bridgetender-demo-") as directory:
@@ -128,7 +131,7 @@ async def playing(
                 play = Play(stage, bridge, audience, began)
                 await play.seed()
                 audience.say("Starting the daemon")
-                await stage.start_daemon(health_port)
+                await stage.start_daemon(health_port, api_port)
                 yield play
 
 
@@ -169,6 +172,11 @@ class Play:
         self._audience.say(
             f"Stored {len(CAST)} keys of {len(clients)} clients, encrypted; {active} are active"
         )
+
+    async def welcome(self) -> Welcome:
+        """Make tokens for whoever stays, and credentials to add keys by."""
+        spare = {exchange: _credentials(exchange) for exchange in SPARE}
+        return await welcome(self.stage, _clients(), spare)
 
     async def converge(self) -> float:
         """Wait until every key is settled; return the seconds since the processes were started."""

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
@@ -22,7 +23,7 @@ from tests.acceptance.processes import descendants, linux, mentioning, running
 from tests.conftest import fast_place
 
 pytestmark = [pytest.mark.anyio, pytest.mark.acceptance]
-DEMO = ["-c", "from daemon.cli import main; main()", "demo", "--once", "--json"]
+DEMO = ["-c", "from daemon.cli import main; main()", "demo"]
 
 
 @pytest.fixture
@@ -34,8 +35,9 @@ def state_dir() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def demo(state_dir: Path) -> AsyncIterator[Process]:
-    command = [sys.executable, *DEMO, "--state-dir", str(state_dir)]
+async def demo(state_dir: Path, *options: str) -> AsyncIterator[Process]:
+    words = [*DEMO, *(options or ("--once", "--json"))]
+    command = [sys.executable, *words, "--state-dir", str(state_dir)]
     async with await anyio.open_process(command, stderr=None) as process:
         try:
             yield process
@@ -90,6 +92,42 @@ async def test_the_demo_ends_with_exactly_what_was_expected_and_leaves_nothing(
     }
     assert list(state_dir.iterdir()) == []
     assert mentioning(str(state_dir)) == []
+
+
+@linux
+async def test_a_script_that_asks_a_demo_to_stay_gets_one_line_and_comes_in_by_it(
+    state_dir: Path,
+) -> None:
+    async with demo(state_dir, "--json", "--stay") as process:
+        with anyio.fail_after(PATIENCE):
+            line = await anext(lines(process))  # the first: nothing else is printed there
+        told = json.loads(line)
+        acme, birch, _ = told["clients"]
+        async with httpx.AsyncClient() as web:
+            assert (await web.get(f"{told['health']}/readyz")).status_code == 200
+            assert (await web.get(f"{told['paper']}/_paper/health")).status_code == 200
+            admin = {"Authorization": f"Bearer {told['admin_token']}"}
+            keys = f"{told['api']}/api/admin/clients/{acme['id']}/api-keys"
+            assert len(told["spare_credentials"]) >= 2
+            for exchange, credentials in told["spare_credentials"].items():
+                body = {"exchange": exchange, **credentials}
+                answer = await web.post(f"{keys}?wait=30", json=body, headers=admin)
+                assert answer.json()["trading_bridge_configured"] is True
+            for client, holds in ((acme, "12500"), (birch, "990")):
+                own = {"Authorization": f"Bearer {client['token']}"}
+                said = (await web.get(f"{told['api']}/api/clients/balances", headers=own)).json()
+                assert said["client"] == client["name"]
+                assert holds in {row["total"].split(".")[0] for row in said["balances"]}
+            os.kill(told["bridge_pid"], signal.SIGKILL)
+            away = f"{told['health']}/healthz/bridges"
+            with anyio.fail_after(PATIENCE):
+                while (await web.get(away)).status_code != 503:  # noqa: ASYNC110
+                    await anyio.sleep(0.05)
+        assert process.returncode is None
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+    assert mentioning(str(state_dir)) == []
+    assert list(state_dir.iterdir()) == []
 
 
 @linux
