@@ -38,6 +38,7 @@ from daemon.web.health import alive, health_app
 from daemon.web.server import bind, serve, url_of
 from daemon.wiring import Parts, backend_of, check_bridges, enquiries_of, open_vault
 from reconciler.bell import Bell
+from reconciler.ports import Clients
 from reconciler.verdicts import StoreError, Undecryptable
 
 log = structlog.get_logger()
@@ -85,6 +86,7 @@ async def _heed_signals(stop: anyio.Event, parts: Parts) -> None:
             log.info("stopping", signal=signal.Signals(number).name)
             notify("STOPPING=1", "STATUS=Ending what is under way")
             parts.vitals.draining = True
+            parts.roster.close()
             stop.set()
 
 
@@ -186,6 +188,14 @@ async def _first_token(parts: Parts) -> None:
 
 
 async def _hear(parts: Parts, fleet: Fleet) -> None:
-    heed = Heed(fleet.look, fleet.ask, parts.metrics.listen_connected.set, parts.news.tell)
+    def look(clients: Clients) -> None:
+        fleet.look(clients)
+        parts.roster.touch()
+
+    def moved() -> None:
+        parts.news.tell()
+        parts.roster.touch()
+
+    heed = Heed(look, fleet.ask, parts.metrics.listen_connected.set, moved)
     patience = Patience(poll=parts.settings.poll.total_seconds())
     await listen(parts.engine, parts.ear, heed, patience)

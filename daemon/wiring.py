@@ -34,6 +34,7 @@ from daemon.web.auth import Gate
 from daemon.web.checker import Checker
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
+from daemon.web.roster import Roster
 from daemon.web.teller import Teller
 from reconciler.desk import Ports
 from reconciler.model import BridgeName
@@ -72,8 +73,17 @@ class Parts:
     clock: Clock
     news: News = field(default_factory=News)
     """Tells API and console that outcomes were written."""
+    roster: Roster = field(init=False)
+    """Where all keys stand, for all who look at once."""
     holder: str = field(default_factory=holder_name)
     """This replica, whatever bridge it speaks of: replicas share them by how many each holds."""
+
+    def __post_init__(self) -> None:
+        self.roster = Roster(self.api_engine, self.main, self.clock)
+
+    def main(self) -> BridgeName:
+        """Return the bridge of every key that no other is for, as the settings are now."""
+        return self.settings.routes.default
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -130,12 +140,13 @@ def backend_of(parts: Parts, enquiries: Enquiries) -> Backend:
     keeper = Keeper(
         parts.api_engine,
         lambda: parts.keyring,
-        lambda: parts.settings.routes.default,
+        parts.main,
         parts.clock,
         parts.news,
     )
     gate, answers = Gate(Tokens(parts.api_engine), parts.clock), Answers(parts.api_engine)
-    return Backend(keeper, gate, answers, Teller(keeper, enquiries), Checker(enquiries))
+    teller, checker = Teller(keeper, enquiries), Checker(enquiries)
+    return Backend(keeper, gate, answers, teller, checker, parts.roster)
 
 
 def _ear(settings: Settings, engine: AsyncEngine) -> AsyncEngine | None:

@@ -6,10 +6,21 @@ from fastapi import FastAPI
 
 from daemon.store.answers import Answers
 from daemon.web import problems
-from daemon.web.api import audit, balances, bridges, clients, history, keys, pauses, status
+from daemon.web.api import (
+    audit,
+    balances,
+    bridges,
+    clients,
+    connectors,
+    history,
+    keys,
+    pauses,
+    status,
+)
 from daemon.web.auth import Gate
 from daemon.web.checker import Checker
 from daemon.web.keeper import Keeper
+from daemon.web.roster import Roster
 from daemon.web.shell import Shell
 from daemon.web.teller import Teller
 
@@ -23,6 +34,7 @@ class Backend:
     answers: Answers
     teller: Teller
     checker: Checker
+    roster: Roster
 
 
 def api_app(backend: Backend) -> FastAPI:
@@ -36,9 +48,9 @@ def api_app(backend: Backend) -> FastAPI:
     )
     app.state.keeper, app.state.gate = backend.keeper, backend.gate
     app.state.answers, app.state.teller = backend.answers, backend.teller
-    app.state.checker = backend.checker
+    app.state.checker, app.state.roster = backend.checker, backend.roster
     problems.install(app)
-    for each in (keys, clients, status, balances, pauses, history, bridges, audit):
+    for each in (keys, clients, connectors, status, balances, pauses, history, bridges, audit):
         app.include_router(each.routes)
     app.add_middleware(Shell)
     return app

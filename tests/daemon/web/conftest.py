@@ -22,6 +22,7 @@ from daemon.web.auth import Gate
 from daemon.web.checker import Checker
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
+from daemon.web.roster import Roster
 from daemon.web.teller import Teller
 from daemon.wiring import open_the_bridge
 from reconciler.model import ClientId, Secret
@@ -52,9 +53,12 @@ class Office:
             lambda: self.bridges, lambda wanted: open_the_bridge(wanted, clock)
         )
         self.teller = Teller(self.keeper, self.enquiries)
+        self.roster = Roster(self.engine, lambda: MAIN, clock)
         answers = Answers(self.engine)
         checker = Checker(self.enquiries)
-        self.app = api_app(Backend(self.keeper, self.gate, answers, self.teller, checker))
+        self.app = api_app(
+            Backend(self.keeper, self.gate, answers, self.teller, checker, self.roster)
+        )
 
     async def token(self, role: Role = "admin", **more: Any) -> Secret:
         made = new_token()

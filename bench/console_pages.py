@@ -1,0 +1,95 @@
+"""CPU of pages of the listing of many keys: python -m bench.console_pages [KEYS]
+
+Each page is asked for through the whole app, with search, filter, sort and a cursor.
+"""
+
+import statistics
+import sys
+import time
+
+import anyio
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.clock import SystemClock
+from daemon.embedded.postgres import embedded_postgres
+from daemon.embedded.stage import scratch
+from daemon.enquiries import Enquiries
+from daemon.store import schema
+from daemon.store.answers import Answers
+from daemon.store.audit import NOBODY
+from daemon.store.engine import make_engine, transaction
+from daemon.store.tokens import Tokens
+from daemon.tokens import digest_of, new_token
+from daemon.vault import Keyring, new_key
+from daemon.web.app import Backend, api_app
+from daemon.web.auth import Gate
+from daemon.web.checker import Checker
+from daemon.web.keeper import Keeper
+from daemon.web.news import News
+from daemon.web.roster import Roster
+from daemon.web.teller import Teller
+from daemon.wiring import open_the_bridge
+from reconciler.routes import MAIN
+
+FILL = """
+WITH made AS (
+  INSERT INTO clients (name) SELECT 'Client ' || n FROM generate_series(1, :clients) n RETURNING id
+)
+INSERT INTO exchange_api_keys (client_id, exchange, api_key, api_secret)
+SELECT id, exchange, 'x', 'y' FROM made,
+  unnest(ARRAY['binance', 'kraken', 'okx', 'bybit', 'kucoin', 'gate', 'htx', 'mexc', 'bitget',
+  'coinbase']) exchange
+"""
+PATHS = ("limit=500", "limit=500&sort=due_at&order=desc", "q=client+99", "exchange=okx&sort=phase")
+PAGES = 20
+
+
+async def main(keys: int) -> None:
+    with scratch(None, "bridgetender-bench-") as directory:
+        async with embedded_postgres(directory / "postgres") as server:
+            engine = make_engine(server.url())
+            await schema.migrate(engine)
+            async with transaction(engine) as connection:
+                await connection.execute(text(FILL), {"clients": keys // 10})
+            await measure(engine)
+            await engine.dispose()
+
+
+async def measure(engine: AsyncEngine) -> None:
+    clock, keyring = SystemClock(), Keyring([new_key()])
+    roster, token = Roster(engine, lambda: MAIN, clock), new_token()
+    keeper = Keeper(engine, lambda: keyring, lambda: MAIN, clock, News())
+    gate = Gate(Tokens(engine), clock)
+    await gate.tokens.create("bench", "admin", digest_of(token), NOBODY)
+    enquiries = Enquiries(lambda: (), lambda wanted: open_the_bridge(wanted, clock))
+    teller, checker = Teller(keeper, enquiries), Checker(enquiries)
+    app = api_app(Backend(keeper, gate, Answers(engine), teller, checker, roster))
+    began = time.process_time()
+    found = await roster.now()
+    print(f"one look at {len(found.keys):,} keys: {time.process_time() - began:.3f} s of CPU")
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://bench",
+        headers={"Authorization": f"Bearer {token.reveal()}"},
+    ) as web:
+        for path in PATHS:
+            await pages(web, roster, path)
+
+
+async def pages(web: httpx.AsyncClient, roster: Roster, path: str) -> None:
+    """Page through what *path* finds; a page that asked the database anew does not count."""
+    took, cursor = [], ""
+    for _ in range(PAGES):
+        looks, began = roster.looks, time.process_time()
+        answer = await web.get(f"/api/admin/connectors?{path}{cursor}")
+        if roster.looks == looks:
+            took.append((time.process_time() - began) * 1_000)
+        after = answer.raise_for_status().json()["next"]
+        cursor = f"&cursor={after}" if after else ""
+    print(f"{path}: {statistics.median(took):.0f} ms of CPU a page, at most {max(took):.0f} ms")
+
+
+if __name__ == "__main__":
+    anyio.run(main, int(sys.argv[1]) if sys.argv[1:] else 10_000)

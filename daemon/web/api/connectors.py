@@ -1,0 +1,79 @@
+"""All keys and where they stand, filtered, sorted and page by page; and news of them."""
+
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import Depends, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from daemon.web.api.parts import Id, Keeping, Viewer, router
+from daemon.web.auth import Gate, address_of, token_of
+from daemon.web.events import EventStream, changes
+from daemon.web.listing import BadCursor, Order, Sort, Wanted, page_of
+from daemon.web.models import KeyState
+from daemon.web.problems import Problem
+from daemon.web.roster import Roster
+
+routes = router("/api/admin", "connectors")
+Text = Annotated[str | None, Query(max_length=200)]
+
+
+class Connectors(BaseModel):
+    """`next` is the `cursor` of the next page, null at the end; `counts` are by phase."""
+
+    connectors: list[KeyState]
+    total: int
+    counts: dict[str, int]
+    next: str | None
+    version: str
+    at: datetime
+
+
+async def the_roster(request: Request) -> Roster:
+    return cast("Roster", request.app.state.roster)
+
+
+async def wanted(  # noqa: PLR0913 - each is a parameter of the URL
+    *,
+    q: Annotated[str, Query(max_length=200, description="Words to find anywhere.")] = "",
+    phase: Text = None,
+    reason: Text = None,
+    exchange: Text = None,
+    bridge: Text = None,
+    client_id: Id | None = None,
+    sort: Sort = "client",
+    order: Order = "asc",
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    cursor: Annotated[str | None, Query(max_length=2_000)] = None,
+) -> Wanted:
+    return Wanted(q, phase, reason, exchange, bridge, client_id, sort, order, limit, cursor)
+
+
+Rostered = Annotated[Roster, Depends(the_roster)]
+Wish = Annotated[Wanted, Depends(wanted)]
+
+
+@routes.get("/connectors")
+async def list_connectors(keeper: Keeping, roster: Rostered, wish: Wish, _: Viewer) -> Connectors:
+    """List keys, without `api_key`. What moved a second ago may not be in it yet."""
+    snapshot = await roster.now()
+    try:
+        page = page_of(snapshot, wish)
+    except BadCursor as error:
+        raise Problem("invalid", str(error)) from None
+    return Connectors(
+        connectors=[keeper.shown(key, None) for key in page.keys],
+        total=page.total,
+        counts=dict(page.counts),
+        next=page.next,
+        version=snapshot.version,
+        at=snapshot.at,
+    )
+
+
+@routes.get("/events", response_class=Response)
+async def follow_events(request: Request, roster: Rostered, _: Viewer) -> EventStream:
+    """Follow what changes, as server-sent events: `change` says which version there is now."""
+    gate, token = cast("Gate", request.app.state.gate), token_of(request)
+    return EventStream(changes(roster, lambda: gate.caller(token, address_of(request))))
