@@ -14,10 +14,15 @@ _KEYS: dict[str, tuple[str, str]] = {
     "dydx": ("dydx1" + "q" * 38, "dydx1" + "p" * 38),
     "pacifica": ("3" * 44, "4" * 44),
 }
+# 32 bytes of 1, and of 2, in base58
+_ORDERLY = (
+    "ed25519:4vJ9JU1bJJE96FWSJKvHsmmFADCg4gpZQff4P3bkLKi",
+    "ed25519:8qbHbw2BbbTHBW1sbeqakYXVKRQM8Ne7pLK7m6CVfeR",
+)
 _SECRETS: dict[str, tuple[str, str]] = {
     "lbank": ("3" * 32, "4" * 32),
-    "modetrade": ("ed25519:" + "3" * 43, "ed25519:" + "4" * 43),
-    "woofipro": ("ed25519:" + "3" * 43, "ed25519:" + "4" * 43),
+    "modetrade": _ORDERLY,
+    "woofipro": _ORDERLY,
     "pacifica": ("3" * 87, "4" * 87),
 }
 
