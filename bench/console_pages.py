@@ -26,6 +26,7 @@ from daemon.vault import Keyring, new_key
 from daemon.web.app import Backend, api_app
 from daemon.web.auth import Gate
 from daemon.web.checker import Checker
+from daemon.web.console.forms import ExchangeForms
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
 from daemon.web.roster import Roster
@@ -65,7 +66,8 @@ async def measure(engine: AsyncEngine) -> None:
     await gate.tokens.create("bench", "admin", digest_of(token), NOBODY)
     enquiries = Enquiries(lambda: (), lambda wanted: open_the_bridge(wanted, clock))
     teller, checker = Teller(keeper, enquiries), Checker(enquiries)
-    app = api_app(Backend(keeper, gate, Answers(engine), teller, checker, roster))
+    forms = ExchangeForms(lambda: enquiries.exchanges(MAIN))
+    app = api_app(Backend(keeper, gate, Answers(engine), teller, checker, roster, forms))
     began = time.process_time()
     found = await roster.now()
     print(f"one look at {len(found.keys):,} keys: {time.process_time() - began:.3f} s of CPU")

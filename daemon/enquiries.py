@@ -47,6 +47,11 @@ class Enquiries:
         """Return the bridge that such a key goes to."""
         return routes_of(self.settings()).bridge_of(client_id, name, exchange)
 
+    async def exchanges(self, bridge: BridgeName) -> Mapping[str, Sequence[str]]:
+        """Raises a verdict; see `TradingBridge.exchanges`."""
+        async with self._asked(bridge) as asked:
+            return await asked.exchanges()
+
     async def close(self) -> None:
         """Let go of all that is open."""
         while self._open:

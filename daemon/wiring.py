@@ -32,6 +32,7 @@ from daemon.watch import TimedBridge, Watch
 from daemon.web.app import Backend
 from daemon.web.auth import Gate
 from daemon.web.checker import Checker
+from daemon.web.console.forms import ExchangeForms
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
 from daemon.web.roster import Roster
@@ -146,7 +147,8 @@ def backend_of(parts: Parts, enquiries: Enquiries) -> Backend:
     )
     gate, answers = Gate(Tokens(parts.api_engine), parts.clock), Answers(parts.api_engine)
     teller, checker = Teller(keeper, enquiries), Checker(enquiries)
-    return Backend(keeper, gate, answers, teller, checker, parts.roster)
+    forms = ExchangeForms(lambda: enquiries.exchanges(parts.main()))
+    return Backend(keeper, gate, answers, teller, checker, parts.roster, forms)
 
 
 def _ear(settings: Settings, engine: AsyncEngine) -> AsyncEngine | None:

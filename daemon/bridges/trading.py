@@ -1,7 +1,8 @@
 """The Trading Bridge over HTTP, ours or one of the story's: which one it is, it finds out."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 from weakref import WeakValueDictionary
 
 import anyio
@@ -114,6 +115,19 @@ class TradingBridge:
             self._ours.done(answer, secrets)
         return check(answer, secrets)
 
+    async def exchanges(self) -> Mapping[str, Sequence[str]]:
+        """Return the fields of each exchange's credentials; nothing if the bridge tells none.
+
+        Raises a verdict.
+        """
+        seconds = self._patience.listing
+        answer = await self._line.ask("GET", "connectors/supported", seconds=seconds)
+        if not answer.ok:
+            return {}
+        said = answer.json()
+        told = said.get("exchanges") if isinstance(said, dict) else None
+        return fields_told(told if isinstance(told, dict) else {})
+
     # -- which dialect -----------------------------------------------------------------------
 
     async def _listing(self, dialect: Dialect | None) -> Listing:
@@ -203,3 +217,13 @@ async def open_bridge(
     opened = open_line(url, access=access, plain_http=plain_http, connect=patience.connect)
     async with opened as line:
         yield TradingBridge(name, line, clock, patience)
+
+
+def fields_told(told: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+    """Return the fields of each exchange, of those that are told as they should be."""
+    found = {}
+    for name, about in told.items():
+        fields = about.get("fields") if isinstance(about, dict) else None
+        if isinstance(fields, list) and all(isinstance(field, str) for field in fields):
+            found[name] = fields
+    return found

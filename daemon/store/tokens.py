@@ -61,6 +61,12 @@ class Tokens:
             row = (await connection.execute(_FIND, {"digest": digest})).first()
         return Token(*row) if row else None
 
+    async def by_id(self, token_id: UUID) -> Token | None:
+        """Return the token, a revoked or expired one too."""
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(_BY_ID, {"id": token_id})).first()
+        return Token(*row) if row else None
+
     async def all(self) -> Sequence[Token]:
         async with transaction(self._engine) as connection:
             return [Token(*row) for row in await connection.execute(_ALL)]
@@ -93,6 +99,7 @@ SELECT :id, :name, 'admin', :digest, :by WHERE NOT EXISTS (SELECT FROM bridgeten
 ON CONFLICT DO NOTHING
 """)
 _FIND = text(f"SELECT {_COLUMNS} FROM bridgetender.tokens WHERE digest = :digest")
+_BY_ID = text(f"SELECT {_COLUMNS} FROM bridgetender.tokens WHERE id = :id")
 _ALL = text(f"SELECT {_COLUMNS} FROM bridgetender.tokens ORDER BY created_at, id")
 _REVOKE = text(f"""
 UPDATE bridgetender.tokens SET revoked_at = now()

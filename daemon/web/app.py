@@ -19,8 +19,12 @@ from daemon.web.api import (
 )
 from daemon.web.auth import Gate
 from daemon.web.checker import Checker
+from daemon.web.console import deeds, pages
+from daemon.web.console.forms import ExchangeForms
+from daemon.web.console.pages import Trends
 from daemon.web.keeper import Keeper
 from daemon.web.roster import Roster
+from daemon.web.sessions import Sessions
 from daemon.web.shell import Shell
 from daemon.web.teller import Teller
 
@@ -35,6 +39,7 @@ class Backend:
     teller: Teller
     checker: Checker
     roster: Roster
+    forms: ExchangeForms
 
 
 def api_app(backend: Backend) -> FastAPI:
@@ -49,8 +54,12 @@ def api_app(backend: Backend) -> FastAPI:
     app.state.keeper, app.state.gate = backend.keeper, backend.gate
     app.state.answers, app.state.teller = backend.answers, backend.teller
     app.state.checker, app.state.roster = backend.checker, backend.roster
+    app.state.forms, app.state.trends = backend.forms, Trends(backend.keeper.engine)
+    app.state.sessions = Sessions(backend.keeper.keyring, backend.gate, backend.keeper.clock)
     problems.install(app)
     for each in (keys, clients, connectors, status, balances, pauses, history, bridges, audit):
+        app.include_router(each.routes)
+    for each in (pages, deeds):
         app.include_router(each.routes)
     app.add_middleware(Shell)
     return app

@@ -19,10 +19,11 @@ from daemon.web.problems import Problem
 from reconciler.model import ClientId, Secret
 from reconciler.ports import Clock
 
-COOKIE = "bridgetender_session"
-"""The console's, which holds a token: for this site only, and no script reads it."""
 _USED = timedelta(minutes=1)
 _LONGEST = 200
+_PLACES = 10_000
+_RECENT = 20.0
+"""Seconds for which it is known who holds a token, to whoever only looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Gate:
     tokens: Tokens
     clock: Clock
     failures: Failures = field(default_factory=Failures)
+    _held: dict[UUID, tuple[Caller | None, float]] = field(default_factory=dict)
 
     async def caller(self, token: Secret | None, address: str) -> Caller:
         """Return whose *token* it is. Raises Problem, StoreError."""
@@ -58,7 +60,24 @@ class Gate:
                 self.failures.failed(address, monotonic())
             words = "Send a valid token: Authorization: Bearer TOKEN"
             raise Problem("unauthorized", words, headers={"WWW-Authenticate": "Bearer"})
-        return Caller(known.id, known.name, known.role, known.client_id)
+        return _caller(known)
+
+    async def holder(self, token_id: UUID, *, recent: bool = False) -> Caller | None:
+        """Return who holds the token while it is good; *recent*: or was so a moment ago."""
+        known, until = self._held.get(token_id, (None, 0.0))
+        if recent and monotonic() < until:
+            return known
+        token = await self.tokens.by_id(token_id)
+        good = token is not None and token.good(self.clock.now())
+        found = _caller(token) if token is not None and good else None
+        if len(self._held) > _PLACES:
+            self.forget()
+        self._held[token_id] = (found, monotonic() + _RECENT)
+        return found
+
+    def forget(self) -> None:
+        """Know nobody from a moment ago."""
+        self._held.clear()
 
     async def _known(self, token: Secret) -> Token | None:
         """Return the token if it is good. It is found by a digest, which tells no time apart."""
@@ -70,6 +89,10 @@ class Gate:
         if found.last_used_at is None or now - found.last_used_at > _USED:
             await self.tokens.used(found.id, now)
         return found
+
+
+def _caller(token: Token) -> Caller:
+    return Caller(token.id, token.name, token.role, token.client_id)
 
 
 def token_of(request: Request) -> Secret | None:

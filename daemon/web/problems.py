@@ -1,7 +1,7 @@
 """What went wrong, as RFC 9457 says it: stable codes, what to do, and never the input."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -51,15 +51,42 @@ class Problem(Exception):
         self.headers, self.more = headers, more
 
 
+EXPECTED = (
+    Problem,
+    RequestValidationError,
+    HTTPException,
+    BadEntry,
+    NoSuchThing,
+    StoreError,
+)
+
+
 def install(app: FastAPI) -> None:
     """Let *app* answer every failure as a problem."""
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _status)
-    app.add_exception_handler(BadEntry, _bad_entry)
-    app.add_exception_handler(NoSuchThing, _no_such_thing)
-    app.add_exception_handler(StoreError, _away)
+    for kind in EXPECTED:
+        app.add_exception_handler(kind, _expected)
     app.add_exception_handler(Exception, _crash)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what *error* is to who asked: one of those that are expected to happen."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return _invalid(error)
+        case HTTPException():
+            code = _OF_STATUS.get(error.status_code, "malformed")
+            return Problem(code, TITLES[code][1], headers=error.headers)
+        case BadEntry():
+            field, words = str(error).split(": ", maxsplit=1)
+            return Problem("invalid", str(error), errors=[{"field": field, "problem": words}])
+        case NoSuchThing():
+            return Problem("not_found", str(error).split(": see 'bridgetender", maxsplit=1)[0])
+        case _:
+            log.warning("store_away", reason=str(error))
+            words = "The database is out of reach. Nothing was changed; try again."
+            return Problem("database_unavailable", words, headers={"Retry-After": "5"})
 
 
 def told(problem: Problem) -> JSONResponse:
@@ -77,18 +104,18 @@ def told(problem: Problem) -> JSONResponse:
     )
 
 
-async def _problem(_: Request, error: Exception) -> JSONResponse:
-    return told(cast("Problem", error))
+async def _expected(_: Request, error: Exception) -> JSONResponse:
+    return told(problem_of(error))
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+def _invalid(error: RequestValidationError) -> Problem:
     """Name the fields and what is expected, and repeat nothing of what was in them."""
-    found = cast("RequestValidationError", error).errors()
+    found = error.errors()
     wrong = [{"field": _field(each["loc"]), "problem": _words(each)} for each in found[:20]]
     if any(each["type"] == "json_invalid" for each in found):
-        return told(Problem("malformed", "The body is not JSON"))
+        return Problem("malformed", "The body is not JSON")
     said = "; ".join(f"{each['field']}: {each['problem']}" for each in wrong)
-    return told(Problem("invalid", said, errors=wrong))
+    return Problem("invalid", said, errors=wrong)
 
 
 def _field(loc: tuple[str | int, ...]) -> str:
@@ -100,28 +127,6 @@ def _words(error: Mapping[str, Any]) -> str:
         return "is missing"
     # pydantic's words name the rule; what was sent is in `input` only
     return str(error["msg"]).removeprefix("Value error, ")
-
-
-async def _status(_: Request, error: Exception) -> JSONResponse:
-    status = cast("HTTPException", error)
-    code = _OF_STATUS.get(status.status_code, "malformed")
-    return told(Problem(code, TITLES[code][1], headers=status.headers))
-
-
-async def _bad_entry(_: Request, error: Exception) -> JSONResponse:
-    field, words = str(error).split(": ", maxsplit=1)
-    return told(Problem("invalid", str(error), errors=[{"field": field, "problem": words}]))
-
-
-async def _no_such_thing(_: Request, error: Exception) -> JSONResponse:
-    words = str(error).split(": see 'bridgetender", maxsplit=1)[0]
-    return told(Problem("not_found", words))
-
-
-async def _away(_: Request, error: Exception) -> JSONResponse:
-    log.warning("store_away", reason=str(error))
-    words = "The database is out of reach. Nothing was changed; try again."
-    return told(Problem("database_unavailable", words, headers={"Retry-After": "5"}))
 
 
 async def _crash(request: Request, error: Exception) -> JSONResponse:

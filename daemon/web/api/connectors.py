@@ -7,13 +7,15 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from daemon.tokens import Role
 from daemon.web.api.parts import Id, Keeping, Viewer, router
-from daemon.web.auth import Gate, address_of, token_of
+from daemon.web.auth import Caller, Gate, address_of, token_of
 from daemon.web.events import EventStream, changes
 from daemon.web.listing import BadCursor, Order, Sort, Wanted, page_of
 from daemon.web.models import KeyState
 from daemon.web.problems import Problem
 from daemon.web.roster import Roster
+from daemon.web.sessions import Sessions
 
 routes = router("/api/admin", "connectors")
 Text = Annotated[str | None, Query(max_length=200)]
@@ -72,8 +74,27 @@ async def list_connectors(keeper: Keeping, roster: Rostered, wish: Wish, _: View
     )
 
 
+async def _follower(request: Request) -> Caller:
+    """Return who follows: by a token, or from a page, which has a session only."""
+    gate, sessions = (
+        cast("Gate", request.app.state.gate),
+        cast("Sessions", request.app.state.sessions),
+    )
+    token = token_of(request)
+    found = None if token else await sessions.caller(request)
+    found = found or await gate.caller(token, address_of(request))
+    if found.role not in _FOLLOWERS:
+        raise Problem("forbidden", f"This needs a token with the role {' or '.join(_FOLLOWERS)}.")
+    return found
+
+
+_FOLLOWERS: tuple[Role, ...] = ("admin", "viewer")
+_follower.roles = _FOLLOWERS  # type: ignore[attr-defined]  # for the test that tries each with each
+
+
 @routes.get("/events", response_class=Response)
-async def follow_events(request: Request, roster: Rostered, _: Viewer) -> EventStream:
+async def follow_events(
+    request: Request, roster: Rostered, _: Annotated[Caller, Depends(_follower)]
+) -> EventStream:
     """Follow what changes, as server-sent events: `change` says which version there is now."""
-    gate, token = cast("Gate", request.app.state.gate), token_of(request)
-    return EventStream(changes(roster, lambda: gate.caller(token, address_of(request))))
+    return EventStream(changes(roster, lambda: _follower(request)))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -20,9 +21,11 @@ from daemon.vault import Keyring, new_key
 from daemon.web.app import Backend, api_app
 from daemon.web.auth import Gate
 from daemon.web.checker import Checker
+from daemon.web.console.forms import ExchangeForms
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
 from daemon.web.roster import Roster
+from daemon.web.sessions import Sessions
 from daemon.web.teller import Teller
 from daemon.wiring import open_the_bridge
 from reconciler.model import ClientId, Secret
@@ -36,6 +39,16 @@ KEY = {"exchange": "binance", "api_key": API_KEY, "api_secret": API_SECRET}
 
 
 @dataclass
+class MovedClock(SystemClock):
+    """The system's, *ahead* by what a test likes."""
+
+    ahead: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+@dataclass
 class Office:
     """The API, and tokens to come in by."""
 
@@ -43,21 +56,24 @@ class Office:
     keyring: Keyring = field(default_factory=lambda: Keyring([new_key()]))
     heard: list[str] = field(default_factory=list)
     bridges: list[BridgeSettings] = field(default_factory=list)
+    clock: MovedClock = field(default_factory=MovedClock)
 
     def __post_init__(self) -> None:
         self.news = News()
-        clock = SystemClock()
+        clock = self.clock
         self.keeper = Keeper(self.engine, lambda: self.keyring, lambda: MAIN, clock, self.news)
         self.gate = Gate(Tokens(self.engine), clock)
+        self.sessions = Sessions(lambda: self.keyring, self.gate, clock)
         self.enquiries = Enquiries(
             lambda: self.bridges, lambda wanted: open_the_bridge(wanted, clock)
         )
         self.teller = Teller(self.keeper, self.enquiries)
         self.roster = Roster(self.engine, lambda: MAIN, clock)
         answers = Answers(self.engine)
+        forms = ExchangeForms(lambda: self.enquiries.exchanges(MAIN))
         checker = Checker(self.enquiries)
         self.app = api_app(
-            Backend(self.keeper, self.gate, answers, self.teller, checker, self.roster)
+            Backend(self.keeper, self.gate, answers, self.teller, checker, self.roster, forms)
         )
 
     async def token(self, role: Role = "admin", **more: Any) -> Secret:

@@ -5,20 +5,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import uuid4
 
+import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from daemon.store.audit import NOBODY
 from daemon.store.tokens import Tokens
 from daemon.tokens import Role, digest_of, new_token
+from daemon.web.sessions import COOKIE
 from reconciler.model import ClientId
 from tests.daemon.web.conftest import Office
 
 pytestmark = pytest.mark.anyio
-OPEN = {"/api/openapi.json"}
-"""It tells nothing that the source does not."""
+OPEN = {"/api/openapi.json", "/console/login", "/console/static/{name}"}
+"""They tell nothing that the source does not, and let people come in."""
 
 
 def routes_of(app: FastAPI) -> list[APIRoute]:
@@ -30,6 +32,30 @@ def _walk(routes: Iterable[object]) -> Iterator[object]:
     for route in routes:
         router = getattr(route, "original_router", None)
         yield from (route,) if router is None else _walk(router.routes)
+
+
+def guarded(app: FastAPI) -> list[APIRoute]:
+    return [route for route in routes_of(app) if route.path not in OPEN]
+
+
+def is_page(route: APIRoute) -> bool:
+    """A page is for people in a session; a token alone opens none."""
+    return route.path.startswith("/console")
+
+
+def assert_sent_to_the_login(answer: httpx.Response) -> None:
+    if answer.request.method == "GET":
+        assert answer.status_code == 303
+        assert answer.headers["location"].startswith("/console/login?next=")
+    else:
+        assert answer.status_code == 401
+
+
+def csrf_of(office: Office, cookie: str) -> str:
+    headers = [(b"cookie", f"{COOKIE}={cookie}".encode())]
+    session = office.sessions.read(Request({"type": "http", "headers": headers}))
+    assert session is not None
+    return session.csrf
 
 
 def roles_of(dependant: Dependant) -> Iterator[tuple[Role, ...]]:
@@ -62,9 +88,12 @@ async def test_nobody_comes_in_without_a_token_that_is_good(office: Office, acme
     office.gate.failures.most = 10_000
     for token in (None, revoked, expired, unknown):
         async with office.web(token) as web:
-            for route in routes_of(office.app):
+            for route in guarded(office.app):
                 for method in (route.methods or set()) - {"HEAD"}:
                     answer = await web.request(method, path_of(route))
+                    if is_page(route):
+                        assert_sent_to_the_login(answer)
+                        continue
                     assert answer.status_code == 401, (route.path, token)
                     assert answer.json()["code"] == "unauthorized"
                     assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -78,12 +107,32 @@ async def test_a_role_may_use_what_it_is_named_for_and_nothing_else(
     whose = {"client_id": acme} if role == "client" else {}
     office.roster.close()  # a stream of events ends after the first
     async with office.web(await office.token(role, **whose)) as web:
-        for route in routes_of(office.app):
+        for route in guarded(office.app):
+            if is_page(route):
+                continue
             (roles,) = roles_of(route.dependant)
             for method in (route.methods or set()) - {"HEAD"}:
                 answer = await web.request(method, path_of(route))
                 assert (answer.status_code == 403) is (role not in roles), (route.path, role)
                 assert answer.status_code != 401
+
+
+@pytest.mark.parametrize("role", get_args(Role))
+async def test_a_page_is_for_the_roles_it_is_named_for_and_for_nobody_else(
+    office: Office, acme: ClientId, role: Role
+) -> None:
+    whose = {"client_id": acme} if role == "client" else {}
+    token = await office.token(role, **whose)
+    async with office.web() as web:
+        for route in filter(is_page, guarded(office.app)):
+            (roles,) = roles_of(route.dependant)
+            await web.post("/console/login", data={"token": token.reveal()})
+            word = csrf_of(office, web.cookies[COOKIE])
+            for method in (route.methods or set()) - {"HEAD"}:
+                headers = {"x-csrf-token": word}
+                answer = await web.request(method, path_of(route), headers=headers)
+                assert (answer.status_code == 403) is (role not in roles), (route.path, role)
+                assert answer.status_code not in (401, 500), route.path
 
 
 async def test_who_tries_tokens_out_is_not_heard_for_a_while(office: Office) -> None:

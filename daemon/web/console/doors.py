@@ -1,0 +1,103 @@
+"""Who is let into the console, and that forms come from its own pages."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+from urllib.parse import quote
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+
+from daemon.tokens import Role
+from daemon.web.auth import Caller
+from daemon.web.console.paper import page
+from daemon.web.problems import EXPECTED, TITLES, Problem, problem_of
+from daemon.web.sessions import Sessions, check_origin
+
+LOGIN = "/console/login"
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who looks, and the word for the forms that are given to them."""
+
+    caller: Caller
+    csrf: str
+
+    @property
+    def acts(self) -> bool:
+        return self.caller.role == "admin"
+
+
+def sessions_of(request: Request) -> Sessions:
+    return cast("Sessions", request.app.state.sessions)
+
+
+def seen_by(*roles: Role) -> Callable[..., Any]:
+    """Return the dependency that yields a `Visitor` of one of *roles*."""
+
+    async def visitor(request: Request) -> Visitor:
+        sessions = sessions_of(request)
+        session = sessions.read(request)
+        caller = await sessions.caller(request, recent=request.method == "GET")
+        if session is None or caller is None:
+            raise Problem("unauthorized", "Log in first: this session is over, or was none.")
+        if caller.role not in roles:
+            raise Problem("forbidden", f"This needs a token with the role {' or '.join(roles)}.")
+        return Visitor(caller, session.csrf)
+
+    visitor.roles = roles  # type: ignore[attr-defined]  # for the test that tries each with each
+    return visitor
+
+
+def acted_by(*roles: Role) -> Callable[..., Any]:
+    """Return the same for what changes something: the form must be one of ours."""
+    come_in = seen_by(*roles)
+
+    async def actor(request: Request) -> Visitor:
+        found: Visitor = await come_in(request)
+        session = sessions_of(request).read(request)
+        word = request.headers.get("x-csrf-token") or (await request.form()).get("csrf")
+        if session is not None:
+            check_origin(request, session, word if isinstance(word, str) else "")
+        return found
+
+    actor.roles = roles  # type: ignore[attr-defined]
+    return actor
+
+
+Seen = Annotated[Visitor, Depends(seen_by("admin", "viewer"))]
+Acting = Annotated[Visitor, Depends(acted_by("admin"))]
+Own = Annotated[Visitor, Depends(seen_by("client"))]
+Anybody = Annotated[Visitor, Depends(acted_by("admin", "viewer", "client"))]
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Page(APIRoute):
+    """The route class of the console: what goes wrong is told by a page."""
+
+    def get_route_handler(self) -> _Handler:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except EXPECTED as error:
+                return _told(request, problem_of(error))
+
+        return answer
+
+
+def _told(request: Request, problem: Problem) -> Response:
+    if problem.code == "unauthorized" and request.method == "GET":
+        if "x-live" in request.headers:
+            return Response(status_code=401)
+        back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"{LOGIN}?next={quote(back, safe='')}", 303)
+    status, title = TITLES[problem.code]
+    response = page(
+        request, "message.html", status, title=title, words=problem.detail, code=problem.code
+    )
+    response.headers.update(problem.headers or {})
+    return response

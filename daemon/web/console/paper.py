@@ -1,0 +1,87 @@
+"""Turns templates into pages: what is put into them is escaped, always."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from daemon.web.sessions import Sessions
+from daemon.words import relative
+from reconciler.model import Secret
+from reconciler.verdicts import Undecryptable
+
+HERE = Path(__file__).parent
+FLASH = "bridgetender_said"
+_KINDS = {"console.css": "text/css", "console.js": "text/javascript"}
+STATIC: Mapping[str, tuple[bytes, str]] = {
+    name: ((HERE / "static" / name).read_bytes(), kind) for name, kind in _KINDS.items()
+}
+_ISSUE = hashlib.sha256(b"".join(body for body, _ in STATIC.values())).hexdigest()[:12]
+
+
+def _when(at: datetime | None) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else ""
+
+
+def _ago(at: datetime | None) -> str:
+    return relative(at, datetime.now(UTC))
+
+
+_templates = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.globals["issue"] = _ISSUE
+_templates.filters.update(when=_when, ago=_ago)
+
+
+def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    """Return the page; it says once what the last form came to."""
+    said = _said(request)
+    values = {"visitor": None, "path": request.url.path, "version": ""} | values
+    body = _templates.get_template(template).render(said=said, **values)
+    response = HTMLResponse(body, status)
+    if said is not None and "x-live" not in request.headers:
+        response.delete_cookie(FLASH, path="/console")
+    return response
+
+
+def say(request: Request, response: Response, words: str, *, well: bool = True) -> Response:
+    """Let the next page say *words*."""
+    sessions = cast("Sessions", request.app.state.sessions)
+    said = Secret(json.dumps(["said", words[:1_000], well]))
+    response.set_cookie(
+        FLASH,
+        sessions.keyring().seal(said),
+        max_age=60,
+        path="/console",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+def _said(request: Request) -> tuple[str, bool] | None:
+    sessions = cast("Sessions", request.app.state.sessions)
+    try:
+        kind, words, well = json.loads(
+            sessions.keyring().unseal(request.cookies.get(FLASH, "")).reveal()
+        )
+    except (Undecryptable, ValueError, TypeError):
+        return None
+    return (str(words), bool(well)) if kind == "said" else None
+
+
+def tag_of(*things: object) -> str:
+    """Return what tells one state of a page from another, without its making."""
+    return f'"{hashlib.sha256(repr((_ISSUE, things)).encode()).hexdigest()[:24]}"'

@@ -1,0 +1,82 @@
+"""The console's sessions: sealed in a cookie, so that every replica reads them and none keeps them.
+
+A cookie names a token and holds none: who revokes the token ends its sessions.
+"""
+
+import hmac
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from fastapi import Request
+
+from daemon.vault import Keyring
+from daemon.web.auth import Caller, Gate
+from daemon.web.problems import Problem
+from reconciler.model import Secret
+from reconciler.ports import Clock
+from reconciler.verdicts import Undecryptable
+
+COOKIE = "bridgetender_session"
+LENGTH = timedelta(hours=12)
+_KIND = "bridgetender console session"
+"""Tells it from whatever else the keyring has sealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Whose it is, since when, and the word that every form of it must bring along."""
+
+    token_id: UUID
+    at: datetime
+    csrf: str
+
+
+@dataclass(slots=True)
+class Sessions:
+    """*keyring* is asked for each time: it may be replaced."""
+
+    keyring: Callable[[], Keyring]
+    gate: Gate
+    clock: Clock
+
+    def begin(self, token_id: UUID) -> str:
+        """Return the cookie's value for a new session."""
+        said = [_KIND, str(token_id), self.clock.now().isoformat(), secrets.token_urlsafe(24)]
+        return self.keyring().seal(Secret(json.dumps(said)))
+
+    def read(self, request: Request) -> Session | None:
+        """Return the session that came along, if it is one and is not over."""
+        cookie = request.cookies.get(COOKIE, "")
+        try:
+            said = json.loads(self.keyring().unseal(cookie).reveal())
+            kind, token_id, at, csrf = said
+            session = Session(UUID(token_id), datetime.fromisoformat(at), csrf)
+        except (Undecryptable, ValueError, TypeError, AttributeError):
+            return None
+        over = self.clock.now() - session.at > LENGTH
+        return None if kind != _KIND or over else session
+
+    async def caller(self, request: Request, *, recent: bool = False) -> Caller | None:
+        """Return who is in this session; *recent*: it is enough to have known it a moment ago."""
+        session = self.read(request)
+        return await self.gate.holder(session.token_id, recent=recent) if session else None
+
+
+def check_origin(request: Request, session: Session, word: str) -> None:
+    """Raise Problem unless a form of our own page was sent: it has its *word*, and comes from here.
+
+    Browsers that say where a request comes from must say: from this very site.
+    """
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    origin = request.headers.get("origin")
+    here = request.headers.get("host", "")
+    elsewhere = origin is not None and urlsplit(origin).netloc != here
+    right = hmac.compare_digest(word.encode(), session.csrf.encode())
+    if site not in ("same-origin", "none") or elsewhere or not right:
+        words = "This form did not come from a page of this session: load the page again."
+        raise Problem("forbidden", words)
