@@ -9,17 +9,16 @@ from typing import Annotated
 
 import anyio
 import typer
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli import asking
 from daemon.cli.exits import Trouble
+from daemon.cli.imports import import_
 from daemon.cli.output import Json, document, say, short, table, warn
 from daemon.cli.parts import command_app
-from daemon.cli.reach import ForDatabase, ForKeys, database, settings
+from daemon.cli.reach import ForDatabase, ForKeys, database, refuse_another_keyring, settings
 from daemon.cli.who import operator
 from daemon.entry import KeyEntry, exchange_name, key_entry, key_label
 from daemon.exchanges import KNOWN
-from daemon.store.keyring import check_keyring
 from daemon.store.people import KeyRow, People, SealedEntry
 from daemon.vault import Keyring, ends
 from reconciler.model import ClientId, KeyId
@@ -101,6 +100,9 @@ def list_(
         return
     headings = ("Key", "Client", "Exchange", "Api key", "Active", "Label", "Added")
     table(headings, [_cells(key) for key in found])
+
+
+app.command("import")(import_)
 
 
 @app.command()
@@ -209,16 +211,6 @@ async def _add(wanted: ForKeys, client_id: ClientId, entry: KeyEntry) -> Shown:
         people = People(engine, operator())
         key_id = await people.add_key(client_id, _sealed(entry, wanted.keyring))
         return _shown(await people.find_key(str(key_id)), wanted.keyring)
-
-
-async def refuse_another_keyring(engine: AsyncEngine, keyring: Keyring) -> None:
-    """Raise Trouble if the daemon could not read what *keyring* seals."""
-    try:
-        await check_keyring(engine, keyring.unseal)
-    except Undecryptable:
-        raise Trouble(
-            "this ENCRYPTION_KEY is not the one this database was set up with; nothing was changed"
-        ) from None
 
 
 async def _list(wanted: ForKeys, client: str | None) -> list[Shown]:

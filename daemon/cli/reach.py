@@ -15,10 +15,11 @@ from daemon.embedded.reached import with_embedded
 from daemon.settings import BadSettings, BridgeSettings, read
 from daemon.store.away import away
 from daemon.store.engine import dispose, make_engine
+from daemon.store.keyring import check_keyring
 from daemon.store.people import NoSuchThing
 from daemon.vault import Keyring
 from reconciler.model import Secret
-from reconciler.verdicts import StoreError
+from reconciler.verdicts import StoreError, Undecryptable
 
 T = TypeVar("T")
 
@@ -90,3 +91,13 @@ async def database(url: Secret) -> AsyncIterator[AsyncEngine]:
             raise Trouble(away(engine, error), Code.DATABASE) from error
         except NoSuchThing as error:
             raise Trouble(str(error), Code.NOT_FOUND) from None
+
+
+async def refuse_another_keyring(engine: AsyncEngine, keyring: Keyring) -> None:
+    """Raise Trouble if the daemon could not read what *keyring* seals."""
+    try:
+        await check_keyring(engine, keyring.unseal)
+    except Undecryptable:
+        raise Trouble(
+            "this ENCRYPTION_KEY is not the one this database was set up with; nothing was changed"
+        ) from None

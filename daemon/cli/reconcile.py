@@ -14,11 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon import logs
 from daemon.bridges.address import BadBridgeUrl
 from daemon.cli.exits import Code, Trouble
-from daemon.cli.keys import refuse_another_keyring
 from daemon.cli.line import named
 from daemon.cli.output import Json, document, say, warn
 from daemon.cli.parts import command_app
-from daemon.cli.reach import ForAll, database, settings
+from daemon.cli.reach import ForAll, database, refuse_another_keyring, settings
 from daemon.cli.status import Standing, as_document, standing_of
 from daemon.clock import SystemClock
 from daemon.settings import Settings

@@ -7,10 +7,9 @@ import anyio
 import typer
 
 from daemon.cli.exits import Code
-from daemon.cli.keys import refuse_another_keyring
 from daemon.cli.output import Json, document, say, warn
 from daemon.cli.parts import command_app
-from daemon.cli.reach import ForKeys, database, settings
+from daemon.cli.reach import ForKeys, database, refuse_another_keyring, settings
 from daemon.store.rotation import Tally, rotate_fingerprint_key, rotate_keys
 
 app = command_app()

@@ -1,7 +1,7 @@
 """Clients and keys, written on people's behalf. The loop never comes here."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -152,6 +152,14 @@ class People:
             raise NoSuchThing(f"no key {key_id}: see 'bridgetender keys list'")
         return SealedEntry(*row)
 
+    async def sealed_of(
+        self, clients: Collection[ClientId]
+    ) -> Sequence[tuple[ClientId, SealedEntry]]:
+        """Return the keys of *clients* as they are stored."""
+        async with transaction(self._engine) as connection:
+            rows = await connection.execute(_SEALED_OF, {"clients": list(clients)})
+            return [(ClientId(client), SealedEntry(*row)) for client, *row in rows]
+
     async def set_active(self, key_id: KeyId, *, active: bool) -> None:
         """Enable or disable a key. Raises NoSuchThing."""
         action = "key_enabled" if active else "key_disabled"
@@ -265,6 +273,10 @@ ORDER BY c.name, k.exchange, k.created_at, k.id
 """)
 _SEALED = text(f"""
 SELECT {", ".join(SealedEntry.__slots__)} FROM bridgetender.keys() WHERE id = :key
+""")
+_SEALED_OF = text(f"""
+SELECT client_id, {", ".join(SealedEntry.__slots__)} FROM bridgetender.keys()
+WHERE client_id = ANY(:clients)
 """)
 _WISH = text("""
 WITH wished AS (

@@ -13,6 +13,7 @@ from daemon.web.api import (
     clients,
     connectors,
     history,
+    imports,
     keys,
     pauses,
     status,
@@ -57,7 +58,18 @@ def api_app(backend: Backend) -> FastAPI:
     app.state.forms, app.state.trends = backend.forms, Trends(backend.keeper.engine)
     app.state.sessions = Sessions(backend.keeper.keyring, backend.gate, backend.keeper.clock)
     problems.install(app)
-    for each in (keys, clients, connectors, status, balances, pauses, history, bridges, audit):
+    for each in (
+        keys,
+        imports,
+        clients,
+        connectors,
+        status,
+        balances,
+        pauses,
+        history,
+        bridges,
+        audit,
+    ):
         app.include_router(each.routes)
     for each in (pages, deeds):
         app.include_router(each.routes)

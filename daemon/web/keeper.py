@@ -9,6 +9,7 @@ import anyio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.entry import KeyEntry, account_name, client_name, filed_account, key_entry, key_label
+from daemon.intake import Intake
 from daemon.store.audit import Actor
 from daemon.store.keyring import check_keyring
 from daemon.store.pauses import Scope, Subject
@@ -106,6 +107,11 @@ class Keeper:
     async def rotation(self, key_id: KeyId, change: KeyChange) -> KeyEntry | None:
         """Return the new credentials that *change* has, if any."""
         return _rotated(await self._sealed(key_id), change)
+
+    async def intake(self, by: Actor) -> Intake:
+        """Return what stores many keys at once."""
+        await self._require_keyring()
+        return Intake(self.engine, self.keyring(), by)
 
     async def require_key_of(self, client_id: ClientId, key_id: KeyId) -> None:
         """Raises Problem not_found, also for another client's key."""
