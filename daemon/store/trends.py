@@ -8,12 +8,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.engine import transaction
-from reconciler.model import Phase
+from reconciler.model import Phase, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """*seconds*: the median and the slowest of those that became live; None if none did."""
+    """*median* and *slowest*: seconds that those took which became live; None if none did."""
 
     at: datetime
     done: int
@@ -32,18 +32,21 @@ WITH hours AS (
     count(*) FILTER (WHERE verdict <> 'done') AS failed
   FROM bridgetender.attempts WHERE at >= (SELECT min(at) FROM hours) GROUP BY 1
 ), moves AS (
-  SELECT at, from_phase, to_phase,
+  SELECT at, key_id, from_phase, to_phase, to_reason,
     max(at) FILTER (WHERE from_phase IS NULL OR from_phase = '{Phase.LIVE}') OVER (
       PARTITION BY bridge, account, connector ORDER BY at, id
     ) AS began
   FROM bridgetender.transitions WHERE at >= (SELECT min(at) FROM hours)
 ), arrived AS (
-  SELECT date_trunc('hour', at) AS hour, extract(epoch FROM at - began) AS took
-  FROM moves
-  WHERE to_phase = '{Phase.LIVE}' AND from_phase <> '{Phase.LIVE}' AND began IS NOT NULL
+  SELECT date_trunc('hour', at) AS hour, extract(epoch FROM greatest(at -
+    CASE WHEN from_phase IS NULL THEN nullif(k.created_at, '-infinity') ELSE began END,
+    interval '0')) AS took
+  FROM moves LEFT JOIN bridgetender.keys() k ON k.id = key_id
+  WHERE to_phase = '{Phase.LIVE}' AND from_phase IS DISTINCT FROM '{Phase.LIVE}'
+    AND to_reason <> '{Reason.ADOPTED}'
 ), took AS (
   SELECT hour, percentile_cont(0.5) WITHIN GROUP (ORDER BY took) AS median, max(took) AS slowest
-  FROM arrived GROUP BY 1
+  FROM arrived WHERE took IS NOT NULL GROUP BY 1
 )
 SELECT hours.at, coalesce(done, 0), coalesce(failed, 0),
   CAST(median AS double precision), CAST(slowest AS double precision)

@@ -14,7 +14,7 @@ _HEADERS = (
     (b"content-security-policy", _POLICY),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # without any, browsers say "Origin: null" of our forms
     (b"x-frame-options", b"DENY"),
 )
 

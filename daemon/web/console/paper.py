@@ -33,6 +33,23 @@ def _ago(at: datetime | None) -> str:
     return relative(at, datetime.now(UTC))
 
 
+_COMMANDS = {
+    "bridgetender reinit --key": "press Reinitialize",
+    "end the pause with 'bridgetender resume', or if it is the client's status:"
+    " bridgetender clients set-status CLIENT active": "resume it, or activate its client",
+    "bridgetender keys enable": "enable it",
+    "bridgetender clients set-status CLIENT active": "activate the client",
+    "see 'bridgetender status'": "see its history",
+}
+"""What a command does that a person may be told to run, by the button that does the same."""
+
+
+def _here(words: str) -> str:
+    for command, button in _COMMANDS.items():
+        words = words.replace(command, button)
+    return words
+
+
 _templates = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
@@ -41,7 +58,7 @@ _templates = Environment(
     lstrip_blocks=True,
 )
 _templates.globals["issue"] = _ISSUE
-_templates.filters.update(when=_when, ago=_ago)
+_templates.filters.update(when=_when, ago=_ago, here=_here)
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
