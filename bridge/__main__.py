@@ -1,6 +1,7 @@
 """`python -m bridge`: the Trading Bridge as a process."""
 
 import argparse
+import gc
 import ipaddress
 import ssl
 from pathlib import Path
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     app = create_app(settings)
     bound, address = bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)
+    gc.collect()
+    gc.freeze()  # ccxt's 200,000 objects never die: look through them no more
     run(app, bound, address, asked.grace, tls)
 
 

@@ -1,13 +1,16 @@
 """A second event loop in a thread of its own: parsing thousands of markets there stalls nobody."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import gc
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from threading import Thread
 from typing import TypeVar
 
 from bridge.session import Outward
 
 T = TypeVar("T")
+_NEVER = 1_000_000_000
 
 
 class Loader:
@@ -15,13 +18,15 @@ class Loader:
 
     def __init__(self) -> None:
         self._running: tuple[Thread, asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._loads = 0
+        self._often = gc.get_threshold()[2]
 
     async def run(self, load: Callable[[Outward], Awaitable[T]], outward: Outward) -> T:
         """Await `load` over there, with a twin of *outward*; cancelled here means there, too."""
         if self._running is None:
             self._running = _started()
         _, loop, _ = self._running
-        there = asyncio.run_coroutine_threadsafe(_apart(load, outward), loop)
+        there = asyncio.run_coroutine_threadsafe(self._apart(load, outward), loop)
         return await asyncio.wrap_future(there)
 
     async def close(self) -> None:
@@ -32,10 +37,32 @@ class Loader:
             loop.call_soon_threadsafe(stop.set)
             await asyncio.to_thread(thread.join)
 
+    async def _apart(self, load: Callable[[Outward], Awaitable[T]], outward: Outward) -> T:
+        with self._no_full_collection():
+            async with outward.twin() as twin:
+                return await load(twin)
 
-async def _apart(load: Callable[[Outward], Awaitable[T]], outward: Outward) -> T:
-    async with outward.twin() as twin:
-        return await load(twin)
+    @contextmanager
+    def _no_full_collection(self) -> Iterator[None]:
+        """Keep Python from looking through all objects, which stops every thread for long.
+
+        A load makes hundreds of thousands that are gone a second later, and some that stay: where
+        the process has frozen what it began with, these are looked through no more, either. Young
+        objects are looked through as always.
+        """
+        if not self._loads and gc.get_freeze_count():
+            gc.collect()  # or garbage would be frozen below
+        self._loads += 1
+        gc.set_threshold(*gc.get_threshold()[:2], _NEVER)
+        try:
+            yield
+        finally:
+            self._loads -= 1
+            if gc.get_freeze_count():
+                gc.collect(1)
+                gc.freeze()
+            if not self._loads:
+                gc.set_threshold(*gc.get_threshold()[:2], self._often)
 
 
 def _started() -> tuple[Thread, asyncio.AbstractEventLoop, asyncio.Event]:

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -21,6 +22,7 @@ from bridge.frozen import FrozenDict, Thrift, freeze, thaw
 from bridge.guard import Guarded
 from bridge.loader import Loader
 from bridge.pacer import Lane, Paced, Watch
+from bridge.piecemeal import loads
 from bridge.scrub import scrub
 from bridge.session import Outward
 
@@ -50,6 +52,8 @@ MARKET_FIELDS = (
     "codes",
 )
 _GRACE_S = 1.0
+# Loads share a thread: one that parses keeps the others from reading what has come long ago.
+_LONG_MS = 30_000
 _COOL_S = 30.0  # between two loads in the background, when the exchange is away
 
 
@@ -183,6 +187,8 @@ class Template:
         """Ask the exchange for its markets; runs in the loader's thread."""
         stock = self._built(outward)
         stock.lane = self.lane
+        stock.timeout = max(stock.timeout, _LONG_MS)
+        stock.on_json_response = partial(loads, at_once=stock.on_json_response)
         if not await stock.load_markets():
             raise ccxt.BadResponse(f"{self.name} answered without markets")
         shared = Thrift()
