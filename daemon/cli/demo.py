@@ -103,7 +103,7 @@ class Performance:
 
     async def _stay(self, play: Play, audience: Audience) -> None:
         health, guests = play.stage.addresses["daemon"], await play.welcome()
-        audience.say(f"Console:  {play.stage.addresses['api']}/")
+        audience.say(f"Console:  {play.stage.addresses['api']}/console")
         audience.say(f"Token:    {guests.admin.reveal()} (an admin's, for the console and the API)")
         audience.say(f"Metrics:  {health}/metrics")
         audience.say(f"Health:   {health}/readyz?verbose and {health}/healthz/bridges")
