@@ -32,6 +32,9 @@ class Outcome:
     id: KeyId | None = None
 
 
+_Known = Mapping[str, Sequence[Client]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Placed:
     """A key that can be stored, and whose it is."""
@@ -53,7 +56,7 @@ class Intake:
     ) -> list[Outcome]:
         """Store what is good. With *only*, every row is that client's, and may name no other."""
         people = People(self.engine, self.by)
-        known = await people.clients()
+        known = _known(await people.clients())
         placed = [(row.number, _placed(row, known, only)) for row in rows]
         whose = {found.client.id for _, found in placed if isinstance(found, _Placed)}
         there = self._marks(await people.sealed_of(whose))
@@ -124,17 +127,23 @@ class Intake:
         )
 
 
-def _placed(row: Row, known: Sequence[Client], only: ClientId | None) -> _Placed | str:
+def _known(clients: Sequence[Client]) -> _Known:
+    """Return *clients* by whatever a row may call them."""
+    found: dict[str, list[Client]] = {}
+    for client in clients:
+        for name in {client.name, str(client.id)}:
+            found.setdefault(name, []).append(client)
+    return found
+
+
+def _placed(row: Row, known: _Known, only: ClientId | None) -> _Placed | str:
     """Return whose key it is, or what is wrong with the row; a client's name is not repeated."""
     if row.entry is None:
         return row.wrong
     if only is None and row.client is None:
         return "client: is missing"
-    found = [
-        each
-        for each in known
-        if only in (None, each.id) and row.client in (None, each.name, str(each.id))
-    ]
+    said = str(only) if row.client is None else row.client
+    found = [each for each in known.get(said, ()) if only in (None, each.id)]
     if len(found) == 1:
         return _Placed(found[0], row.entry)
     if found:

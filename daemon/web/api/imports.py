@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
+from anyio import to_thread
 from fastapi import Query, Request
 from pydantic import BaseModel
 
@@ -82,6 +83,7 @@ async def _import(
     except UnicodeDecodeError:
         raise BadEntry("import: is not UTF-8 text") from None
     intake = await keeper.intake(caller.actor)
-    outcomes = await intake.take(rows_of(text), only, dry_run=dry_run)
+    read = await to_thread.run_sync(rows_of, text)  # thousands of rows would hold up everybody
+    outcomes = await intake.take(read, only, dry_run=dry_run)
     rows = [RowReport(**asdict(each)) for each in outcomes]
     return Imported(dry_run=dry_run, counts=counts(outcomes), rows=rows)
