@@ -71,7 +71,7 @@ def api_app(backend: Backend) -> FastAPI:
         audit,
     ):
         app.include_router(each.routes)
-    for each in (pages, deeds):
-        app.include_router(each.routes)
+    for console in (deeds.front, pages.routes, deeds.routes):
+        app.include_router(console)
     app.add_middleware(Shell)
     return app

@@ -21,6 +21,7 @@ from daemon.web.sessions import COOKIE, LENGTH
 from reconciler.model import ClientId, KeyId, Secret
 
 routes = APIRouter(prefix="/console", route_class=Page, include_in_schema=False)
+front = APIRouter(include_in_schema=False)
 WAIT = 3.0
 """Seconds that a form waits for what comes of it; the page that follows is kept fresh anyway."""
 _OURS = re.compile(r"/console(?:/[A-Za-z0-9_./-]*)?(?:\?[A-Za-z0-9_=&%.+-]*)?")
@@ -33,6 +34,11 @@ def done(request: Request, where: str, words: str, *, well: bool = True) -> Resp
     """Return the way to the page that shows it. Nobody is sent elsewhere."""
     where = where if _OURS.fullmatch(where) else "/console"
     return say(request, RedirectResponse(where, 303), words, well=well)
+
+
+@front.get("/")
+async def show_the_way() -> Response:
+    return RedirectResponse("/console", 307)
 
 
 @routes.get("/static/{name}")

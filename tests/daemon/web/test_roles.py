@@ -19,7 +19,7 @@ from reconciler.model import ClientId
 from tests.daemon.web.conftest import Office
 
 pytestmark = pytest.mark.anyio
-OPEN = {"/api/openapi.json", "/console/login", "/console/static/{name}"}
+OPEN = {"/", "/api/openapi.json", "/console/login", "/console/static/{name}"}
 """They tell nothing that the source does not, and let people come in."""
 
 

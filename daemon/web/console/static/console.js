@@ -27,6 +27,7 @@ function put(part, fresh) {
 }
 
 async function renew() {
+  if (!document.querySelector("[data-live]")) return;
   if (busy) {
     again = true;
     return;
@@ -145,6 +146,7 @@ fields();
 count();
 balances();
 setInterval(count, 1000);
+setInterval(() => document.hidden || balances(), 60000);
 document.addEventListener("toggle", (event) => {
   if (event.target.matches("details.ask") && !event.target.open) renew();
 }, true);
