@@ -28,10 +28,8 @@ function put(part, fresh) {
 
 async function renew() {
   if (!document.querySelector("[data-live]")) return;
-  if (busy) {
-    again = true;
-    return;
-  }
+  again = busy || document.hidden;
+  if (again) return;
   busy = true;
   try {
     const headers = { "X-Live": "1" };
@@ -54,12 +52,14 @@ async function renew() {
   } catch {
     say("out of reach", true);
   } finally {
-    busy = false;
-    if (again) {
-      again = false;
-      setTimeout(renew, 300);
-    }
+    setTimeout(rested, 2000 + Math.random() * 1000);
   }
+}
+
+// However much changes: a page is fetched every few seconds, and not all pages at the same moment.
+function rested() {
+  busy = false;
+  if (again) renew();
 }
 
 function follow() {
@@ -132,6 +132,9 @@ function fields() {
 document.addEventListener("submit", (event) => {
   // once: a second press would do it twice
   setTimeout(() => event.target.querySelectorAll("button").forEach((b) => { b.disabled = true; }));
+});
+document.addEventListener("visibilitychange", () => {
+  if (again && !busy) renew();
 });
 addEventListener("pageshow", () => {
   document.querySelectorAll("button[disabled]").forEach((b) => { b.disabled = false; });
