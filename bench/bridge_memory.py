@@ -1,0 +1,225 @@
+"""What a connector costs our bridge in memory and time, beside ccxt's own objects.
+
+A real bridge process gets connectors over HTTP, to five exchanges with thousands of markets each.
+In the same run some stock objects, each with its own markets, are made in another process. Last,
+the CPU of reading a balance by ours and by a bare `fetch_balance`, interleaved.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+import ccxt.async_support as ccxt
+
+from bench.bridge_life import EXCHANGES, MEGA, SECRET, _clients, _post, _start, _stop
+from bridge.ask import balance
+from bridge.credentials import Offered
+from bridge.session import Outward, opened
+from bridge.shelf import Shelf
+
+SAMPLES = (
+    "process_resident_memory_bytes",
+    "process_cpu_seconds_total",
+    "bridge_event_loop_lag_seconds_count",
+    'bridge_event_loop_lag_seconds_bucket{le="0.05"}',
+)
+ASSETS = 200
+"""In the account whose balance is read."""
+
+
+async def main(options: argparse.Namespace) -> None:
+    with TemporaryDirectory(prefix="bridge-memory-") as scratch:
+        errors = Path(scratch, "stderr")
+        wanted = ("--port", "0", "--markets", str(options.markets))
+        paper, origin = await _start("bridge.paper", *wanted, errors=errors)
+        try:
+            figures = await _of_bridge(Path(scratch), origin, options)
+            figures |= await _of_stock(origin, options)
+            figures |= await _of_balances(origin, options)
+        finally:
+            await _stop(paper)
+    print(json.dumps(figures) if options.json else _table(figures))
+
+
+# -- ours ------------------------------------------------------------------------------------
+
+
+async def _of_bridge(scratch: Path, origin: str, options: argparse.Namespace) -> dict[str, float]:
+    uds = scratch / "bridge.sock"
+    wanted = ("--uds", str(uds), "--exchange-origin", origin, "--log-level", "WARNING")
+    bridge, _ = await _start("bridge", *wanted, errors=scratch / "bridge")
+    try:
+        async with _clients(uds, origin) as (client, _):
+            await _load(client, options.markets)
+            before, began = await _sample(client), time.perf_counter()
+            numbers = iter(range(options.connectors))
+            await asyncio.gather(*(_add(client, numbers) for _ in range(16)))
+            took, after = time.perf_counter() - began, await _sample(client)
+    finally:
+        await _stop(bridge)
+    rss, cpu, ticks, soon = ((before[name], after[name]) for name in SAMPLES)
+    return {
+        "connectors": options.connectors,
+        "markets_of_each_exchange": options.markets,
+        "rss_mib_in_all": round(rss[1] / MEGA, 1),
+        "kib_per_connector": round((rss[1] - rss[0]) / 1024 / options.connectors, 2),
+        "adds_per_second": round(options.connectors / took),
+        "cpu_us_per_add_with_http": round((cpu[1] - cpu[0]) / options.connectors * 1e6),
+        "stalls_over_50_ms_while_loading": round(ticks[0] - soon[0]),
+        "stalls_over_50_ms_while_adding": round((ticks[1] - ticks[0]) - (soon[1] - soon[0])),
+    }
+
+
+async def _load(client: aiohttp.ClientSession, markets: int) -> None:
+    """Let every exchange's markets be loaded, by a first connector to each."""
+    for name in EXCHANGES:
+        body = {"account_name": "first", "connector_name": name, "api_key": "k"}
+        await _post(client, "/connectors/add", body | {"api_secret": SECRET, "password": "p"})
+    while (await _sample(client))["loaded"] < len(EXCHANGES) * markets / 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+
+
+async def _add(client: aiohttp.ClientSession, numbers: Any) -> None:
+    for number in numbers:
+        body = {
+            "account_name": f"client_{number // len(EXCHANGES)}",
+            "connector_name": EXCHANGES[number % len(EXCHANGES)],
+            "api_key": f"an-api-key-of-the-usual-length-{number}",
+            "api_secret": SECRET,
+            "password": "passphrase",
+            "fingerprint": f"{number:064x}",
+        }
+        await _post(client, "/connectors/add", body)
+
+
+async def _sample(client: aiohttp.ClientSession) -> dict[str, float]:
+    async with client.get("/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    found = {"loaded": 0.0} | dict.fromkeys(SAMPLES, 0.0)
+    for line in lines:
+        name, _, value = line.rpartition(" ")
+        if name in found:
+            found[name] = float(value)
+        elif name.startswith("bridge_template_markets{"):
+            found["loaded"] += float(value)
+    return found
+
+
+# -- ccxt's own ------------------------------------------------------------------------------
+
+
+async def _of_stock(origin: str, options: argparse.Namespace) -> dict[str, float]:
+    """Measure in another process, whose memory is its own."""
+    command = (sys.executable, "-m", "bench.bridge_memory", "--stock-at", origin)
+    process = await asyncio.create_subprocess_exec(
+        *command, "--stock", str(options.stock), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    found: dict[str, float] = json.loads(said)
+    return found
+
+
+async def stock(origin: str, count: int) -> None:
+    async with opened(origin) as outward:
+        await _stock_object(outward, "binance")  # what is imported and made once
+        before, cpu = _rss(), time.process_time()
+        kept = [await _stock_object(outward, EXCHANGES[n % 5]) for n in range(count)]
+        gc.collect()
+        cost = time.process_time() - cpu
+        print(
+            json.dumps(
+                {
+                    "stock_objects": len(kept),
+                    "stock_mib_per_object": round((_rss() - before) / MEGA / count, 1),
+                    "stock_cpu_ms_per_object": round(cost / count * 1000),
+                }
+            )
+        )
+
+
+async def _stock_object(outward: Outward, name: str) -> Any:
+    made = getattr(ccxt, name)(_settings(outward))
+    await made.load_markets()
+    return made
+
+
+def _settings(outward: Outward) -> dict[str, Any]:
+    return {
+        "session": outward,
+        "ssl_context": outward.tls,
+        "enableRateLimit": False,
+        "asyncio_loop": asyncio.get_running_loop(),
+    }
+
+
+def _rss() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+# -- balances --------------------------------------------------------------------------------
+
+
+async def _of_balances(origin: str, options: argparse.Namespace) -> dict[str, float]:
+    offered = Offered("balance-key", SECRET, "p")
+    async with _reading(origin) as (shelf, outward):
+        ratios = {}
+        for name in ("binance", "okx"):
+            ours, bare = shelf.make(name, offered), await _stock_object(outward, name)
+            # Not before: with a key ccxt asks more while it loads markets.
+            bare.apiKey, bare.secret, bare.password = "balance-key", SECRET, "p"
+            await shelf.get(name).markets()
+            await balance(name, ours, offered.secrets(), 20)
+            await bare.fetch_balance()
+            gc.collect()
+            gc.freeze()  # as the bridge does: whose turn it is to collect would be chance
+            spent = {"ours": 0.0, "bare": 0.0}
+            for _ in range(options.balances):
+                began = time.process_time()
+                await balance(name, ours, offered.secrets(), 20)
+                halfway = time.process_time()
+                await bare.fetch_balance()
+                spent["ours"] += halfway - began
+                spent["bare"] += time.process_time() - halfway
+            ratios[f"balance_cpu_of_bare_ccxt_{name}"] = round(spent["ours"] / spent["bare"], 2)
+        return ratios
+
+
+@asynccontextmanager
+async def _reading(origin: str) -> AsyncIterator[tuple[Shelf, Outward]]:
+    held = {f"A{number}": "1.5" for number in range(ASSETS)}
+    async with aiohttp.ClientSession(origin) as exchange, opened(origin) as outward:
+        for name in ("binance", "okx"):
+            account = {"exchange": name, "api_key": "balance-key", "api_secret": SECRET}
+            await _post(
+                exchange, "/_paper/credentials", account | {"password": "p", "balances": held}
+            )
+        shelf = Shelf(outward)
+        try:
+            yield shelf, outward
+        finally:
+            await shelf.close()
+
+
+def _table(figures: dict[str, Any]) -> str:
+    return "\n".join(f"{name.replace('_', ' '):<32} {value}" for name, value in figures.items())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--connectors", type=int, default=10_000)
+    parser.add_argument("--markets", type=int, default=3_400, help="of each of five exchanges")
+    parser.add_argument("--stock", type=int, default=10, help="how many of ccxt's own objects")
+    parser.add_argument("--balances", type=int, default=100, help="read by each, of two exchanges")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--stock-at", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    asyncio.run(stock(options.stock_at, options.stock) if options.stock_at else main(options))
