@@ -32,7 +32,7 @@ class ExchangeForms:
                         self._fields = await self.ask()
                 except Verdict:
                     pass
-                rest = self.seconds if self._fields else 30.0
+                rest = self.seconds if self._fields else 3.0
                 self._until = anyio.current_time() + rest
             return self._fields
 
