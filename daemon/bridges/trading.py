@@ -225,7 +225,7 @@ def fields_told(told: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
     for name, about in told.items():
         fields = about.get("fields") if isinstance(about, dict) else None
         if isinstance(fields, list) and all(isinstance(field, str) for field in fields):
-            found[name] = [_OURS.get(field, field) for field in fields]
+            found[name] = [str(_OURS.get(field, field)) for field in fields]
     return found
 
 
