@@ -124,6 +124,8 @@ async def test_a_light_object_sends_what_a_stock_one_sends(
     for answers in (told, {"": ccxt.AuthenticationError("no")}, told):
         sent, found = await light.ask(answers)
         assert (sent, found) == await other.ask(answers)
+        # ccxt would have some exchanges take a fee for it
+        assert "approve" not in " ".join(sent).lower()
     if name in HONEST:
         assert found["total"] == {"BTC": 0.6}
 
