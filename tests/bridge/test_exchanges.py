@@ -99,6 +99,44 @@ async def test_a_load_that_failed_is_tried_again_by_the_next_who_needs_it(
     assert len(await template.markets()) == 5
 
 
+class Hands:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_markets_are_loaded_anew_when_that_is_due_and_stay_while_the_exchange_is_away(
+    outward: Outward, papers: Paper, fault: Call
+) -> None:
+    clock = Hands()
+    shelf = Shelf(outward, refresh_s=3600, now=clock, draw=lambda: 0.5)
+    template = shelf.get("kraken")
+    before = await template.markets()
+    clock.now = 1800
+    shelf.refresh()
+    assert template._loading is not None
+    assert template._loading.done()
+    assert template.age_s == 1800
+
+    await fault("kraken", "html", only="")
+    clock.now = 7200
+    shelf.refresh()
+    with pytest.raises(ccxt.BadResponse):
+        await asyncio.shield(template._loading)
+    assert (await template.markets(), template.age_s) == (before, 7200)
+
+    await fault("kraken", "html", only="nothing")
+    clock.now = 7300
+    shelf.refresh()
+    await asyncio.shield(template._loading)
+    assert template.age_s == 0
+    assert papers.heard["kraken"]["markets"] == 2  # what was spoiled is not counted
+    await shelf.close()
+
+
 async def test_after_a_failure_the_background_leaves_an_exchange_alone_for_a_while(
     shelf: Shelf, fault: Call, papers: Paper
 ) -> None:
