@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.entry import KeyEntry
 from daemon.importing import Row
+from daemon.sealing import sealed
 from daemon.store.audit import Actor
 from daemon.store.people import Client, People, SealedEntry
 from daemon.vault import Keyring
@@ -89,21 +90,12 @@ class Intake:
         if dry_run:
             return came_to("would_be_added", "nothing speaks against it")
         try:
-            return came_to("added", "stored", await people.add_key(client.id, self.sealed(entry)))
+            return came_to(
+                "added", "stored", await people.add_key(client.id, sealed(entry, self.keyring))
+            )
         except StoreError as error:
             again = "import it again, what is there is skipped"
             return came_to("failed", f"not known to be stored: {error}; {again}")
-
-    def sealed(self, entry: KeyEntry) -> SealedEntry:
-        seal = self.keyring.seal
-        return SealedEntry(
-            entry.exchange,
-            seal(entry.api_key),
-            seal(entry.api_secret),
-            seal(entry.passphrase) if entry.passphrase else None,
-            entry.label,
-            entry.is_testnet,
-        )
 
     def _marks(self, stored: Collection[tuple[ClientId, SealedEntry]]) -> dict[str, int | None]:
         """Return the marks of what is stored, and of which row each is: none."""

@@ -19,7 +19,8 @@ from daemon.cli.reach import ForDatabase, ForKeys, database, refuse_another_keyr
 from daemon.cli.who import operator
 from daemon.entry import KeyEntry, exchange_name, key_entry, key_label
 from daemon.exchanges import KNOWN
-from daemon.store.people import KeyRow, People, SealedEntry
+from daemon.sealing import sealed
+from daemon.store.people import KeyRow, People
 from daemon.vault import Keyring, ends
 from reconciler.model import ClientId, KeyId
 from reconciler.slots import ALIASES, canonical
@@ -209,7 +210,7 @@ async def _add(wanted: ForKeys, client_id: ClientId, entry: KeyEntry) -> Shown:
     async with database(wanted.database_url) as engine:
         await refuse_another_keyring(engine, wanted.keyring)
         people = People(engine, operator())
-        key_id = await people.add_key(client_id, _sealed(entry, wanted.keyring))
+        key_id = await people.add_key(client_id, sealed(entry, wanted.keyring))
         return _shown(await people.find_key(str(key_id)), wanted.keyring)
 
 
@@ -237,7 +238,7 @@ async def _replace(wanted: ForKeys, key_id: KeyId, entry: KeyEntry) -> Shown:
     async with database(wanted.database_url) as engine:
         await refuse_another_keyring(engine, wanted.keyring)
         people = People(engine, operator())
-        await people.replace(key_id, _sealed(entry, wanted.keyring))
+        await people.replace(key_id, sealed(entry, wanted.keyring))
         return _shown(await people.find_key(str(key_id)), wanted.keyring)
 
 
@@ -252,17 +253,6 @@ async def _relabel(wanted: ForDatabase, key: str, label: str | None) -> KeyRow:
 async def _delete(wanted: ForDatabase, key_id: KeyId) -> None:
     async with database(wanted.database_url) as engine:
         await People(engine, operator()).delete_key(key_id)
-
-
-def _sealed(entry: KeyEntry, keyring: Keyring) -> SealedEntry:
-    return SealedEntry(
-        entry.exchange,
-        keyring.seal(entry.api_key),
-        keyring.seal(entry.api_secret),
-        keyring.seal(entry.passphrase) if entry.passphrase else None,
-        entry.label,
-        entry.is_testnet,
-    )
 
 
 def _shown(row: KeyRow, keyring: Keyring) -> Shown:

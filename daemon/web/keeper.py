@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.entry import KeyEntry, account_name, client_name, filed_account, key_entry, key_label
 from daemon.intake import Intake
+from daemon.sealing import sealed
 from daemon.store.audit import Actor
 from daemon.store.keyring import check_keyring
 from daemon.store.pauses import Scope, Subject
@@ -276,18 +277,6 @@ class Keeper:
             trading_bridge_warning=None if live else f"{why} Use 'Reinitialize' button to retry.",
             key=key,
         )
-
-
-def sealed(entry: KeyEntry, keyring: Keyring) -> SealedEntry:
-    """Return *entry* encrypted, ready to be stored."""
-    return SealedEntry(
-        entry.exchange,
-        keyring.seal(entry.api_key),
-        keyring.seal(entry.api_secret),
-        keyring.seal(entry.passphrase) if entry.passphrase else None,
-        entry.label,
-        entry.is_testnet,
-    )
 
 
 def _rotated(stored: SealedEntry, change: KeyChange) -> KeyEntry | None:

@@ -15,9 +15,9 @@ from bridge.mends import MENDED
 from bridge.session import Outward
 from bridge.shelf import Shelf
 from tests.bridge.plausible import changed, offered
+from tests.bridge.still import still
 
 pytestmark = pytest.mark.anyio
-NOW = 1_900_000_000
 Answers = Mapping[str, Any]
 
 _HELD = {"asset": "BTC", "currency": "BTC", "coin": "BTC", "free": "0.5", "available": "0.5"}
@@ -68,13 +68,7 @@ class Wire:
         self.answers: Answers = {}
         self._remote = remote
         remote.fetch, remote.load_markets, remote.throttle = self._fetch, _nothing, _nothing
-        remote.seconds = remote.nonce = lambda: NOW
-        remote.milliseconds = lambda: NOW * 1_000
-        remote.microseconds = lambda: NOW * 1_000_000
-        for chance in ("uuid", "uuid16", "uuid22"):
-            setattr(remote, chance, lambda *_: "c" * 32)
-        remote.random_bytes = lambda length: "c" * length
-        remote.rand_number = lambda size: 10**size - 1
+        still(remote)
 
     async def ask(self, answers: Answers) -> tuple[list[str], Any]:
         """Return what was sent, and the balance or the kind of what ccxt raised."""

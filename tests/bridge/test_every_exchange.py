@@ -11,9 +11,9 @@ from bridge.credentials import Offered
 from bridge.session import Outward
 from bridge.shelf import Shelf
 from tests.bridge.plausible import changed, offered
+from tests.bridge.still import NOW, still
 
 pytestmark = pytest.mark.anyio
-NOW = 1_900_000_000
 
 
 # What some have to be told before they sign in.
@@ -65,7 +65,7 @@ async def sent(shelf: Shelf, name: str, credentials: Offered) -> list[str]:
         return {}
 
     remote.fetch, remote.load_markets = fetch, load_markets
-    _without_time_and_chance(remote)
+    still(remote)
     with patch("time.time", lambda: float(NOW)):
         try:
             await remote.fetch_balance()
@@ -74,16 +74,6 @@ async def sent(shelf: Shelf, name: str, credentials: Offered) -> list[str]:
             if not requests[:-1]:
                 raise
     return requests
-
-
-def _without_time_and_chance(remote: Any) -> None:
-    remote.seconds = remote.nonce = lambda: NOW
-    remote.milliseconds = lambda: NOW * 1_000
-    remote.microseconds = lambda: NOW * 1_000_000
-    for chance in ("uuid", "uuid16", "uuid22"):
-        setattr(remote, chance, lambda *_: "c" * 32)
-    remote.random_bytes = lambda length: "c" * length
-    remote.rand_number = lambda size: 10**size - 1
 
 
 def _signing(name: str) -> list[str]:
