@@ -69,3 +69,11 @@ def test_a_slot_counts_once() -> None:
 )
 def test_credentials_worked_if_these_were_proven_or_live(of: Record, *, answer: bool) -> None:
     assert worked(of) is answer
+
+
+def test_what_was_said_long_ago_is_dropped_where_new_things_are_said() -> None:
+    refusals = Refusals()
+    for number in range(1_000):
+        slot = Slot(BRIDGE, f"client_{number}", "binance")
+        refusals.hear(slot, Heard(number * 10.0, refused=False, worked=True))
+    assert len(refusals._heard) <= 31

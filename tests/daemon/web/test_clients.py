@@ -1,7 +1,10 @@
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from reconciler.model import ClientId
+from tests.daemon.web.conftest import Office
 
 pytestmark = pytest.mark.anyio
 
@@ -32,10 +35,22 @@ async def test_a_name_that_will_not_do_is_named(
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
 
 
-async def test_the_audit_is_only_added_to(admin: httpx.AsyncClient, acme: ClientId) -> None:
+async def test_the_audit_is_read_page_by_page_the_newest_first(
+    admin: httpx.AsyncClient, acme: ClientId
+) -> None:
     for name in ("a", "b", "c"):
         await admin.patch(f"/api/admin/clients/{acme}", json={"name": name})
     first = (await admin.get("/api/admin/audit", params={"limit": 2})).json()
     rest = (await admin.get("/api/admin/audit", params={"before": first["next"]})).json()
     names = [each["detail"].get("name") for each in (*first["audit"], *rest["audit"])]
     assert [name for name in names if name in ("a", "b", "c")] == ["c", "b", "a"]
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.parametrize(
+    "change", ["UPDATE bridgetender.audit SET actor = 'x'", "DELETE FROM bridgetender.audit"]
+)
+async def test_the_audit_is_only_added_to(office: Office, change: str) -> None:
+    with pytest.raises(DBAPIError, match="only added to"):
+        async with office.engine.begin() as connection:
+            await connection.execute(text(change))

@@ -165,3 +165,13 @@ async def test_without_a_database_the_answer_says_so_and_nothing_is_half_saved(
     await office.keeper.engine.dispose()
     office.keeper.engine = there
     assert (await admin.get(f"/api/admin/clients/{acme}/api-keys")).json() == {"keys": []}
+
+
+async def test_a_key_is_reinitialized_under_its_own_client_only(
+    admin: httpx.AsyncClient, acme: ClientId
+) -> None:
+    key = (await add(admin, acme))["id"]
+    other = (await admin.post("/api/admin/clients", json={"name": "Birch"})).json()["id"]
+    path = "/api/admin/clients/{}/api-keys/{}/reinitialize?wait=0"
+    assert (await admin.post(path.format(other, key))).status_code == 404
+    assert (await admin.post(path.format(acme, key))).json()["keys"] == 1
