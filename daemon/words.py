@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -37,7 +38,51 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_WAIT = "wait: it is tried again by itself"
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """How what helps is done by whoever reads of it: by command, request or button."""
+
+    reinitialize: str
+    resume: str
+    activate: str
+    enable: str
+    look: str
+    forget_bridge: str = "bridgetender config forget-bridge"
+    """Whoever runs the daemon decides that, where its settings are."""
+
+
+def commands(key: str, client: str) -> Means:
+    """Return what to type; *key* and *client* are ids."""
+    return Means(
+        reinitialize=f"bridgetender reinit --key {key}",
+        resume="bridgetender resume",
+        activate=f"bridgetender clients set-status {client} active",
+        enable=f"bridgetender keys enable {key}",
+        look=f"bridgetender history {key}",
+    )
+
+
+def requests(key: str, client: str) -> Means:
+    """Return what to ask of the API; *key* and *client* are ids."""
+    return Means(
+        reinitialize=f"POST /api/admin/clients/{client}/api-keys/{key}/reinitialize",
+        resume="DELETE /api/admin/pauses",
+        activate=f'PATCH /api/admin/clients/{client} {{"status": "ACTIVE"}}',
+        enable=f'PATCH /api/admin/api-keys/{key} {{"is_active": true}}',
+        look=f"GET /api/admin/api-keys/{key}/history",
+    )
+
+
+BUTTONS = Means(
+    reinitialize="press Reinitialize",
+    resume="press Resume",
+    activate="activate the client",
+    enable="press Enable",
+    look="see its history",
+)
+
+_WAIT, _NOTHING = "wait: it is tried again by itself", "nothing"
 _CURES: Mapping[str, str] = MappingProxyType(
     {
         Reason.NEW: _WAIT,
@@ -46,11 +91,11 @@ _CURES: Mapping[str, str] = MappingProxyType(
         Reason.REPLACED: "find out who else adds connectors to this bridge; ours is put back",
         Reason.REINITIALIZE: _WAIT,
         Reason.RESUMED: _WAIT,
-        Reason.APPLIED: "nothing",
-        Reason.ADOPTED: "nothing",
+        Reason.APPLIED: _NOTHING,
+        Reason.ADOPTED: _NOTHING,
         Reason.REFUSED: (
             "compare key, secret, passphrase, permissions and the exchange's address allowlist;"
-            " then store the key anew, or if the exchange was at fault: bridgetender reinit --key"
+            " then store the key anew, or if the exchange was at fault: {do.reinitialize}"
         ),
         Reason.MASS_REFUSAL: (
             "see whether the bridge's address is still on the exchange's allowlists, its clock is"
@@ -71,17 +116,16 @@ _CURES: Mapping[str, str] = MappingProxyType(
         Reason.ACCOUNT_TAKEN: "give one of the two clients an account name of its own",
         Reason.CREDENTIALS_TAKEN: "find out whose they are and delete the key of the other client",
         Reason.PAUSED: (
-            "end the pause with 'bridgetender resume', or if it is the client's status:"
-            " bridgetender clients set-status CLIENT active"
+            "end the pause: {do.resume}; or if it is the client's status: {do.activate}"
         ),
         Reason.ORPHAN: _WAIT,
         Reason.REMOVAL_UNSUPPORTED: "revoke the key at the exchange, or restart the bridge",
         "bridge_dropped": (
             "name the bridge in the settings again until its connectors are gone; if the bridge is"
-            " gone for good: bridgetender config forget-bridge"
+            " gone for good: {do.forget_bridge}"
         ),
-        "disabled": "bridgetender keys enable",
-        "suspended": "bridgetender clients set-status CLIENT active, if it should trade",
+        "disabled": "if it should trade: {do.enable}",
+        "suspended": "if it should trade: {do.activate}",
     }
 )
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -96,9 +140,15 @@ def sentence(reason: str, message: str = "") -> str:
     return f"{words}: {message}" if message else words
 
 
-def cure(reason: str) -> str:
-    """Return what a person can do about *reason*."""
-    return _CURES.get(reason, "see 'bridgetender status'")
+def cure(reason: str, do: Means) -> str:
+    """Return what a person can do about *reason*, and how."""
+    return _CURES.get(reason, "{do.look}").format(do=do)
+
+
+def cure_for_client(reason: str) -> str:
+    """Return the same for a client, who may do none of it."""
+    todo = _CURES.get(reason)
+    return todo if todo in (_WAIT, _NOTHING) else "ask whoever manages your keys"
 
 
 def relative(when: Instant | None, now: Instant) -> str:

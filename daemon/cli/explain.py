@@ -23,7 +23,7 @@ from daemon.store.pauses import Pause, Pauses
 from daemon.store.people import NoSuchThing, People, SealedEntry
 from daemon.store.status import BridgeStatus, KeyStatus, Status
 from daemon.vault import Keyring, ends
-from daemon.words import cure, relative, sentence
+from daemon.words import Means, commands, cure, relative, sentence
 from reconciler.model import BridgeName, Connector, Instant, Phase, Reason, Record, Slot
 from reconciler.verdicts import StoreError, Undecryptable, Verdict
 
@@ -162,34 +162,42 @@ def chain(stored: Stored, keyring: Keyring, shown: Shown, now: Instant) -> Itera
     """Yield every link in its order."""
     yield Link("database", ok=True, found=stored.where)
     yield _row(stored.key)
-    yield _decryption(stored.sealed, keyring)
+    yield _decryption(stored, keyring)
     yield _account(stored.key)
     yield _slot(stored.key)
     yield _daemon(stored.bridge)
     yield from _pauses(stored, now)
-    yield _bridge(shown)
+    yield _bridge(stored.key, shown)
     yield _connector(stored, now)
     yield _listing(stored, shown)
     yield _credentials(stored.key, now)
     yield _balance(shown)
 
 
+def _means(key: KeyStatus) -> Means:
+    return commands(str(key.key_id), str(key.client_id))
+
+
+def _cure(key: KeyStatus, reason: str | None = None) -> str:
+    return cure(reason or key.reason, _means(key))
+
+
 def _row(key: KeyStatus) -> Link:
     what = f"{key.exchange} key of {key.client}, {key.key_id}"
     if key.phase != "inactive":
         return Link("row", ok=True, found=f"{what}, active")
-    todo = cure(key.reason) + (f" {key.key_id}" if key.reason == "disabled" else "")
-    return Link("row", ok=False, found=f"{what}: {sentence(key.reason)}", cure=todo)
+    return Link("row", ok=False, found=f"{what}: {sentence(key.reason)}", cure=_cure(key))
 
 
-def _decryption(sealed: SealedEntry, keyring: Keyring) -> Link:
+def _decryption(stored: Stored, keyring: Keyring) -> Link:
+    sealed = stored.sealed
     try:
         api_key = keyring.unseal(sealed.api_key, "api_key")
         keyring.unseal(sealed.api_secret, "api_secret")
         if sealed.passphrase:
             keyring.unseal(sealed.passphrase, "passphrase")
     except Undecryptable as error:
-        todo = cure(Reason.UNDECRYPTABLE)
+        todo = _cure(stored.key, Reason.UNDECRYPTABLE)
         return Link("decryption", ok=False, found=str(error), cure=todo)
     return Link("decryption", ok=True, found=f"readable, api key {ends(api_key)}")
 
@@ -198,7 +206,7 @@ def _account(key: KeyStatus) -> Link:
     if key.reason != Reason.ACCOUNT_TAKEN:
         return Link("account", ok=True, found=key.account)
     found = f"{key.account}: {sentence(key.reason)}"
-    return Link("account", ok=False, found=found, cure=cure(key.reason))
+    return Link("account", ok=False, found=found, cure=_cure(key))
 
 
 def _slot(key: KeyStatus) -> Link:
@@ -206,7 +214,7 @@ def _slot(key: KeyStatus) -> Link:
     if key.holder_id is None:
         return Link("slot", ok=True, found=place)
     found = f"{place}: {sentence(Reason.SLOT_TAKEN)}, {key.holder_id}"
-    return Link("slot", ok=False, found=found, cure=cure(Reason.SLOT_TAKEN))
+    return Link("slot", ok=False, found=found, cure=_cure(key, Reason.SLOT_TAKEN))
 
 
 def _daemon(bridge: BridgeStatus | None) -> Link:
@@ -224,10 +232,10 @@ def _pauses(stored: Stored, now: Instant) -> Iterator[Link]:
         yield Link("pause", ok=live or not stored.wanted, found=found, cure=cure_of(pause))
 
 
-def _bridge(shown: Shown) -> Link:
+def _bridge(key: KeyStatus, shown: Shown) -> Link:
     if shown.trouble is None:
         return Link("bridge", ok=True, found="answers")
-    todo = cure(Reason.BRIDGE_UNAVAILABLE)
+    todo = _cure(key, Reason.BRIDGE_UNAVAILABLE)
     return Link("bridge", ok=False, found=str(shown.trouble), cure=todo)
 
 
@@ -240,7 +248,7 @@ def _connector(stored: Stored, now: Instant) -> Link:
         return Link("connector", ok=True, found=found)
     if key.due_at is not None:
         found += f"; next try {relative(key.due_at, now)}"
-    return Link("connector", ok=False, found=found, cure=cure(key.reason))
+    return Link("connector", ok=False, found=found, cure=_cure(key))
 
 
 def _listing(stored: Stored, shown: Shown) -> Link:
@@ -249,11 +257,12 @@ def _listing(stored: Stored, shown: Shown) -> Link:
     if shown.connector is None and not stored.wanted:
         return Link("listing", ok=None, found="the bridge does not list it, and need not")
     if shown.connector is None:
-        todo = "wait for the next pass of the daemon; if it stays so: bridgetender reinit --key"
+        again = _means(stored.key).reinitialize
+        todo = f"wait for the next pass of the daemon; if it stays so: {again}"
         return Link("listing", ok=False, found="the bridge does not list it", cure=todo)
     label, record = shown.connector.fingerprint, stored.record
     if label and record and record.fingerprint not in (None, label):
-        todo = cure(Reason.REPLACED)
+        todo = _cure(stored.key, Reason.REPLACED)
         found = "the bridge lists it with credentials that are not ours"
         return Link("listing", ok=False, found=found, cure=todo)
     return Link("listing", ok=True, found="the bridge lists it")
@@ -266,7 +275,7 @@ def _credentials(key: KeyStatus, now: Instant) -> Link:
         proven = f"last proven {relative(key.verified_at, now)}"
     if key.verified == "failed":
         found = f"{sentence(Reason.REFUSED)}, {proven}"
-        return Link("credentials", ok=False, found=found, cure=cure(Reason.REFUSED))
+        return Link("credentials", ok=False, found=found, cure=_cure(key, Reason.REFUSED))
     return Link("credentials", ok=True if key.verified == "ok" else None, found=proven)
 
 

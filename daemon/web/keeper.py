@@ -21,7 +21,7 @@ from daemon.vault import Keyring, ends
 from daemon.web.models import AddedKey, ClientChange, KeyChange, KeyState
 from daemon.web.news import News
 from daemon.web.problems import Problem
-from daemon.words import cure, sentence
+from daemon.words import cure, requests, sentence
 from reconciler.model import BridgeName, ClientId, KeyId, Phase, Reason
 from reconciler.ports import Clock
 from reconciler.slots import account_name as account_of
@@ -255,7 +255,7 @@ class Keeper:
             id=state.key_id,
             api_key=self._ends(api_key),
             why=sentence(state.reason, state.message),
-            todo=cure(state.reason),
+            todo=cure(state.reason, requests(str(state.key_id), str(state.client_id))),
         )
 
     def _ends(self, api_key: str | None) -> str | None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from daemon.bridges.balances import Amount, Balances, Failure
 from daemon.web.models import KeyState
+from daemon.words import cure_for_client
 from reconciler.model import Phase, Verified
 
 Found = Mapping[tuple[str, str], Balances | Failure]
@@ -73,6 +74,11 @@ class Statement(BaseModel):
     balances: list[Balance]
     totals: list[Total]
     keys: list[KeyBalance]
+
+    def for_client(self) -> "Statement":
+        """Return the same as it is told to the client itself, who manages no keys here."""
+        keys = [k.model_copy(update={"todo": cure_for_client(k.reason)}) for k in self.keys]
+        return self.model_copy(update={"keys": keys})
 
 
 class Age(NamedTuple):

@@ -2,7 +2,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daemon.words import cure, length, relative, sentence
+from daemon.words import (
+    BUTTONS,
+    commands,
+    cure,
+    cure_for_client,
+    length,
+    relative,
+    requests,
+    sentence,
+)
 from reconciler.model import Reason
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -12,9 +21,30 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 def test_every_reason_has_a_sentence_of_its_own_and_a_cure(reason: str) -> None:
     assert sentence(reason) != reason
     assert " " in sentence(reason)
-    assert "bridgetender status" not in cure(reason)
+    assert cure(reason, BUTTONS) != cure("moonstruck", BUTTONS)
     others = {sentence(other) for other in Reason if other != reason}
     assert sentence(reason) not in others
+
+
+@pytest.mark.parametrize("reason", [*Reason, "disabled", "suspended", "moonstruck"])
+def test_a_cure_names_no_command_to_whoever_has_buttons_or_requests(reason: str) -> None:
+    for do in (BUTTONS, requests("a-key", "a-client")):
+        assert "bridgetender" not in cure(reason, do)
+    assert "{" not in cure(reason, commands("a-key", "a-client"))
+
+
+def test_the_way_to_do_it_is_of_who_reads_and_of_the_very_key() -> None:
+    typed, sent = commands("a-key", "a-client"), requests("a-key", "a-client")
+    assert cure("refused", typed).endswith("at fault: bridgetender reinit --key a-key")
+    assert cure("refused", sent).endswith(
+        "at fault: POST /api/admin/clients/a-client/api-keys/a-key/reinitialize"
+    )
+    assert cure("refused", BUTTONS).endswith("at fault: press Reinitialize")
+
+
+def test_a_client_is_told_to_wait_or_whom_to_ask() -> None:
+    assert cure_for_client("lost") == "wait: it is tried again by itself"
+    assert cure_for_client("undecryptable") == "ask whoever manages your keys"
 
 
 def test_the_message_follows_the_sentence() -> None:

@@ -31,4 +31,4 @@ async def own_balances(teller: Telling, caller: ClientOnly) -> Statement:
     """The same for the client whose token it is."""
     if caller.client_id is None:  # the database lets no client's token be so
         raise Problem("forbidden", "This token is no client's.")
-    return await teller.balances(caller.client_id)
+    return (await teller.balances(caller.client_id)).for_client()

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from daemon.store.status import BridgeStatus
 from daemon.web.roster import Snapshot
-from daemon.words import cure, relative, sentence
+from daemon.words import BUTTONS, cure, relative, sentence
 from reconciler.model import Phase, Verified
 
 Level = Literal["well", "working", "wrong"]
@@ -81,7 +81,7 @@ def _of_keys(snapshot: Snapshot) -> Iterator[Trouble]:
         coming = phase in _COMING
         words = f"{_keys(count)} {'on the way' if coming else phase}: {sentence(reason)}"
         link = "/console/keys?" + urlencode({"phase": phase, "reason": reason})
-        yield Trouble("working" if coming else "wrong", words, cure(reason), link)
+        yield Trouble("working" if coming else "wrong", words, cure(reason, BUTTONS), link)
     failed = sum(k.phase == Phase.LIVE and k.verified == Verified.FAILED for k in snapshot.keys)
     if failed:
         words = f"{_keys(failed)} live, but the last proof of it failed"

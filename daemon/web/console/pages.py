@@ -23,7 +23,7 @@ from daemon.web.console.paper import page, tag_of
 from daemon.web.listing import BadCursor, page_of
 from daemon.web.problems import Problem
 from daemon.web.roster import Snapshot
-from daemon.words import cure, sentence
+from daemon.words import BUTTONS, cure, sentence
 from reconciler.model import ClientId, KeyId
 
 routes = APIRouter(route_class=Page, include_in_schema=False)
@@ -247,7 +247,7 @@ def _row(key: KeyStatus) -> dict[str, Any]:
     return {
         "key": key,
         "why": sentence(key.reason, key.message),
-        "todo": cure(key.reason),
+        "todo": cure(key.reason, BUTTONS),
     }
 
 

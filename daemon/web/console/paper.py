@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from daemon.web.sessions import Sessions
-from daemon.words import relative
+from daemon.words import BUTTONS, cure, relative
 from reconciler.model import Secret
 from reconciler.verdicts import Undecryptable
 
@@ -33,21 +33,8 @@ def _ago(at: datetime | None) -> str:
     return relative(at, datetime.now(UTC))
 
 
-_COMMANDS = {
-    "bridgetender reinit --key": "press Reinitialize",
-    "end the pause with 'bridgetender resume', or if it is the client's status:"
-    " bridgetender clients set-status CLIENT active": "resume it, or activate its client",
-    "bridgetender keys enable": "enable it",
-    "bridgetender clients set-status CLIENT active": "activate the client",
-    "see 'bridgetender status'": "see its history",
-}
-"""What a command does that a person may be told to run, by the button that does the same."""
-
-
-def _here(words: str) -> str:
-    for command, button in _COMMANDS.items():
-        words = words.replace(command, button)
-    return words
+def _cure(reason: str) -> str:
+    return cure(reason, BUTTONS)
 
 
 _templates = Environment(
@@ -58,7 +45,7 @@ _templates = Environment(
     lstrip_blocks=True,
 )
 _templates.globals["issue"] = _ISSUE
-_templates.filters.update(when=_when, ago=_ago, here=_here)
+_templates.filters.update(when=_when, ago=_ago, cure=_cure)
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:

@@ -66,7 +66,7 @@ async def test_a_disabled_key_is_broken_at_its_row(cli: Any, people: People, liv
     broken = await _broken(cli, live, Code.NOT_LIVE)
     assert "suspended" not in broken["found"]
     assert broken["name"] == "row"
-    assert broken["cure"] == f"bridgetender keys enable {live}"
+    assert broken["cure"] == f"if it should trade: bridgetender keys enable {live}"
 
 
 async def test_a_row_that_nothing_reads_is_broken_at_its_decryption(cli: Any, live: KeyId) -> None:
