@@ -1,6 +1,5 @@
 """Settings -> one daemon that runs until it is told to stop."""
 
-import gc
 import os
 import signal
 import sys
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 import anyio
 import structlog
 
-from daemon import logs, supervise
+from daemon import collector, logs, supervise
 from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.supplies import supplied
 from daemon.settings import BadSettings, Settings, read, unknown
@@ -46,18 +45,8 @@ def main() -> int:
 
 async def _run(settings: Settings) -> None:
     async with supplied(settings) as means:
-        _spare_collector()
+        collector.spare()
         await supervise.run(means.settings, lambda: means.fill(read(os.environ, Settings)))
-
-
-def _spare_collector() -> None:
-    """Let Python's collector of cycles look seldom, and never at what was imported.
-
-    A look at everything takes up to 100 ms, in which nobody is answered; cycles are few here.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(2_000, 20, 100)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
