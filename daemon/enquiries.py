@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from daemon.bridges.address import BadBridgeUrl
 from daemon.bridges.balances import Balances, Failure
 from daemon.bridges.checks import Check
+from daemon.bridges.offers import Offer
 from daemon.bridges.trading import TradingBridge
 from daemon.settings import BridgeSettings, routes_of
 from reconciler.model import BridgeName, ClientId, Credentials, Slot
@@ -47,7 +48,7 @@ class Enquiries:
         """Return the bridge that such a key goes to."""
         return routes_of(self.settings()).bridge_of(client_id, name, exchange)
 
-    async def exchanges(self, bridge: BridgeName) -> Mapping[str, Sequence[str]]:
+    async def exchanges(self, bridge: BridgeName) -> Mapping[str, Offer]:
         """Raises a verdict; see `TradingBridge.exchanges`."""
         async with self._asked(bridge) as asked:
             return await asked.exchanges()

@@ -4,7 +4,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from daemon.exchanges import WITHOUT
 from reconciler.model import Secret
+from reconciler.slots import canonical
 
 _EXCHANGE = re.compile(r"[a-z0-9][a-z0-9_]{0,99}", re.IGNORECASE)
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}", re.IGNORECASE)
@@ -47,8 +49,8 @@ def key_entry(
     """Return the checked entry. Raises BadEntry; blanks around secrets are dropped."""
     return KeyEntry(
         exchange_name(exchange),
-        _credential("api_key", api_key),
-        _credential("api_secret", api_secret),
+        _needed(exchange, "api_key", api_key),
+        _needed(exchange, "api_secret", api_secret),
         _credential("passphrase", passphrase) if passphrase else None,
         None if label is None else key_label(label),
         is_testnet,
@@ -108,6 +110,12 @@ def exchange_name(text: str) -> str:
             " at most 100 of them"
         )
     return text
+
+
+def _needed(exchange: str, field: str, text: str) -> Secret:
+    if not text.strip() and WITHOUT.get(canonical(exchange)) == field:
+        return Secret("")
+    return _credential(field, text)
 
 
 def _credential(field: str, text: str) -> Secret:

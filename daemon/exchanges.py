@@ -1,4 +1,6 @@
-"""The exchanges that ccxt knows. A test keeps this list equal to the installed ccxt's."""
+"""The exchanges that ccxt knows. A test keeps this equal to the installed ccxt's."""
+
+from collections.abc import Mapping
 
 KNOWN = frozenset(
     [
@@ -108,3 +110,10 @@ KNOWN = frozenset(
         "zebpay",
     ]
 )
+
+_WITHOUT_KEY = "aster blockchaincom cryptomus grvt lighter mudrex polymarket"
+WITHOUT: Mapping[str, str] = {
+    **dict.fromkeys(_WITHOUT_KEY.split(), "api_key"),
+    **dict.fromkeys(("dydx", "onetrading"), "api_secret"),
+}
+"""Exchanges whose credentials lack one of the two, and which: it may be left empty."""

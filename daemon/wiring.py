@@ -32,7 +32,7 @@ from daemon.watch import TimedBridge, Watch
 from daemon.web.app import Backend
 from daemon.web.auth import Gate
 from daemon.web.checker import Checker
-from daemon.web.console.forms import ExchangeForms
+from daemon.web.forms import ExchangeForms
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
 from daemon.web.roster import Roster

@@ -1,8 +1,7 @@
 """The Trading Bridge over HTTP, ours or one of the story's: which one it is, it finds out."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
 from weakref import WeakValueDictionary
 
 import anyio
@@ -14,6 +13,7 @@ from daemon.bridges.checks import CANNOT, Check, cannot, check
 from daemon.bridges.dialects import Dialect, Ours, Story
 from daemon.bridges.line import Line, Patience, open_line
 from daemon.bridges.listing import Foreign, Listing
+from daemon.bridges.offers import Offer, offers
 from daemon.scrub import shown
 from reconciler.model import BridgeName, Credentials, Observation, Slot, Verified
 from reconciler.ports import Clock
@@ -115,18 +115,14 @@ class TradingBridge:
             self._ours.done(answer, secrets)
         return check(answer, secrets)
 
-    async def exchanges(self) -> Mapping[str, Sequence[str]]:
-        """Return the fields of each exchange's credentials; nothing if the bridge tells none.
+    async def exchanges(self) -> Mapping[str, Offer]:
+        """Return what it tells of the exchanges that it serves; nothing if it tells nothing.
 
         Raises a verdict.
         """
         seconds = self._patience.listing
         answer = await self._line.ask("GET", "connectors/supported", seconds=seconds)
-        if not answer.ok:
-            return {}
-        said = answer.json()
-        told = said.get("exchanges") if isinstance(said, dict) else None
-        return fields_told(told if isinstance(told, dict) else {})
+        return offers(answer.json()) if answer.ok else {}
 
     # -- which dialect -----------------------------------------------------------------------
 
@@ -217,17 +213,3 @@ async def open_bridge(
     opened = open_line(url, access=access, plain_http=plain_http, connect=patience.connect)
     async with opened as line:
         yield TradingBridge(name, line, clock, patience)
-
-
-def fields_told(told: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
-    """Return the fields of each exchange, of those that are told as they should be."""
-    found = {}
-    for name, about in told.items():
-        fields = about.get("fields") if isinstance(about, dict) else None
-        if isinstance(fields, list) and all(isinstance(field, str) for field in fields):
-            found[name] = [str(_OURS.get(field, field)) for field in fields]
-    return found
-
-
-_OURS = {"password": "passphrase"}
-"""What a bridge calls otherwise than we do."""

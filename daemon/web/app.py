@@ -12,6 +12,7 @@ from daemon.web.api import (
     bridges,
     clients,
     connectors,
+    exchanges,
     history,
     imports,
     keys,
@@ -21,8 +22,8 @@ from daemon.web.api import (
 from daemon.web.auth import Gate
 from daemon.web.checker import Checker
 from daemon.web.console import deeds, pages
-from daemon.web.console.forms import ExchangeForms
 from daemon.web.console.pages import Trends
+from daemon.web.forms import ExchangeForms
 from daemon.web.keeper import Keeper
 from daemon.web.roster import Roster
 from daemon.web.sessions import Sessions
@@ -68,6 +69,7 @@ def api_app(backend: Backend) -> FastAPI:
         pauses,
         history,
         bridges,
+        exchanges,
         audit,
     ):
         app.include_router(each.routes)

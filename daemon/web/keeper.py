@@ -9,6 +9,7 @@ import anyio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.entry import KeyEntry, account_name, client_name, filed_account, key_entry, key_label
+from daemon.exchanges import WITHOUT
 from daemon.intake import Intake
 from daemon.sealing import sealed
 from daemon.store.audit import Actor
@@ -18,13 +19,14 @@ from daemon.store.people import CREDENTIALS, Client, NoSuchThing, People, Sealed
 from daemon.store.routes import routes_in_force
 from daemon.store.status import KeyStatus, Status
 from daemon.vault import Keyring, ends
-from daemon.web.models import AddedKey, ClientChange, KeyChange, KeyState
+from daemon.web.models import AddedKey, ChangedKey, ClientChange, KeyChange, KeyState, Standing
 from daemon.web.news import News
 from daemon.web.problems import Problem
 from daemon.words import cure, requests, sentence
 from reconciler.model import BridgeName, ClientId, KeyId, Phase, Reason
 from reconciler.ports import Clock
 from reconciler.slots import account_name as account_of
+from reconciler.slots import canonical
 from reconciler.verdicts import Undecryptable
 
 _GLANCE = 0.25
@@ -63,18 +65,18 @@ class Keeper:
         rows = await People(self.engine).keys(client_id)
         cipher = {row.id: row.api_key for row in rows}
         states = await self._status.of_client(client_id)
-        return [self.shown(state, cipher.get(state.key_id)) for state in states]
+        return [self._shown(state, cipher.get(state.key_id)) for state in states]
 
     async def key(self, key_id: KeyId) -> KeyState:
         """Raises Problem not_found."""
         state = await self._status.key(key_id)
         if state is None:
             raise _no_key()
-        return self.shown(state, (await self._sealed(key_id)).api_key)
+        return self._shown(state, (await self._sealed(key_id)).api_key)
 
     async def change_key(
         self, key_id: KeyId, change: KeyChange, wait: float, by: Actor
-    ) -> KeyState:
+    ) -> ChangedKey:
         """Rotate, relabel, enable or disable; what was sent is checked before anything changes."""
         stored, state = await self._sealed(key_id), await self.key(key_id)
         values, deeds = await self._changes(stored, change)
@@ -84,7 +86,7 @@ class Keeper:
             await People(self.engine, by).change_key(key_id, values, deeds)
         if values.get("is_active", stored.is_active) and values.keys() - {"label"}:
             await self._next_attempt(client_id, {key_id}, before, wait)
-        return await self.key(key_id)
+        return _changed(await self.key(key_id), values)
 
     async def _changes(
         self, stored: SealedEntry, change: KeyChange
@@ -92,13 +94,17 @@ class Keeper:
         """Return the columns that are to be otherwise, and what the audit is told of it."""
         values: dict[str, object] = {}
         deeds: dict[str, dict[str, object]] = {}
+        if not change.model_fields_set:
+            words = "Say what is to be otherwise: new credentials, the label or is_active."
+            raise Problem("invalid", words)
         if rotated := _rotated(stored, change):
             await self._require_keyring()
             new = sealed(rotated, self.keyring())
             values |= {name: getattr(new, name) for name in CREDENTIALS}
             deeds["key_rotated"] = {}
-        if "label" in change.model_fields_set:
-            values["label"] = key_label(change.label) if change.label is not None else None
+        label = key_label(change.label) if change.label is not None else None
+        if "label" in change.model_fields_set and label != stored.label:
+            values["label"] = label
             deeds["key_relabelled"] = {"label": values["label"]}
         if change.is_active not in (None, stored.is_active):
             values["is_active"] = change.is_active
@@ -246,17 +252,9 @@ class Keeper:
                     return
                 await self.news.wait(_GLANCE)
 
-    def shown(self, state: KeyStatus, api_key: str | None) -> KeyState:
+    def _shown(self, state: KeyStatus, api_key: str | None) -> KeyState:
         """Return what people see of a key; *api_key* is its ciphertext."""
-        names = KeyState.model_fields.keys() & set(KeyStatus.__slots__)
-        values = {name: getattr(state, name) for name in names}
-        return KeyState(
-            **values,
-            id=state.key_id,
-            api_key=self._ends(api_key),
-            why=sentence(state.reason, state.message),
-            todo=cure(state.reason, requests(str(state.key_id), str(state.client_id))),
-        )
+        return KeyState(**dict(standing(state)), api_key=self._ends(api_key))
 
     def _ends(self, api_key: str | None) -> str | None:
         if api_key is None:
@@ -279,17 +277,38 @@ class Keeper:
         )
 
 
+def standing(state: KeyStatus) -> Standing:
+    """Return where a key stands, in words too."""
+    names = Standing.model_fields.keys() & set(KeyStatus.__slots__)
+    values = {name: getattr(state, name) for name in names}
+    return Standing(
+        **values,
+        id=state.key_id,
+        why=sentence(state.reason, state.message),
+        todo=cure(state.reason, requests(str(state.key_id), str(state.client_id))),
+    )
+
+
 def _rotated(stored: SealedEntry, change: KeyChange) -> KeyEntry | None:
     """Return the new credentials, if any were sent. Raises BadEntry, and Problem for a part."""
-    sent = (change.api_key, change.api_secret, change.passphrase)
-    if not any(sent):
+    sent = change.secrets()
+    if not any(each is not None for each in sent.values()):
         return None
-    if change.api_key is None or change.api_secret is None:
-        words = "New credentials come all together: api_key, api_secret and the passphrase, if any."
-        raise Problem("invalid", words)
-    plain = [each.get_secret_value() if each else None for each in sent]
-    key, secret, passphrase = plain[0] or "", plain[1] or "", plain[2]
-    return key_entry(stored.exchange, key, secret, passphrase, is_testnet=stored.is_testnet)
+    without = WITHOUT.get(canonical(stored.exchange))
+    had = [name for name in CREDENTIALS if getattr(stored, name) and name != without]
+    gone = sent["passphrase"] == ""  # which says that there is none any more
+    if missing := [n for n in had if not sent[n] and not (n == "passphrase" and gone)]:
+        words = "New credentials come all together, even where one of them stays as it was."
+        errors = [{"field": name, "problem": "is missing"} for name in missing]
+        raise Problem("invalid", f"{words} Missing: {', '.join(missing)}.", errors=errors)
+    plain = {name: each or "" for name, each in sent.items()}
+    return key_entry(stored.exchange, **plain, is_testnet=stored.is_testnet)
+
+
+def _changed(key: KeyState, values: Collection[str]) -> ChangedKey:
+    changed = sorted({"credentials" if name in CREDENTIALS else name for name in values})
+    words = f"Changed: {', '.join(changed)}" if changed else "Nothing changed: it was so before"
+    return ChangedKey(**dict(key), message=words, changed=changed)
 
 
 def _to_be_tried(key: KeyStatus) -> bool:

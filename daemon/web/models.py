@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from daemon.entry import KeyEntry, key_entry
 
 _LONGEST = 65_536
+_EMPTY = SecretStr("")
 Plain = Annotated[str, Field(max_length=1_000)]
 Sealed = Annotated[SecretStr, Field(max_length=_LONGEST)]
 Wait = Annotated[float, Field(ge=0, le=30)]
@@ -19,11 +20,14 @@ class Asked(BaseModel):
 
 
 class NewKey(Asked):
-    """A key as an exchange issues it; `passphrase` where the exchange has one."""
+    """A key as an exchange issues it; `GET /api/admin/exchanges` tells what goes into which field.
+
+    One that the exchange does not have is left out.
+    """
 
     exchange: Annotated[Plain, Field(examples=["binance"])]
-    api_key: Annotated[Sealed, Field(examples=["the key as the exchange shows it"])]
-    api_secret: Annotated[Sealed, Field(examples=["the secret as the exchange shows it"])]
+    api_key: Annotated[Sealed, Field(examples=["the key as the exchange shows it"])] = _EMPTY
+    api_secret: Annotated[Sealed, Field(examples=["the secret as the exchange shows it"])] = _EMPTY
     passphrase: Sealed | None = None
     label: Annotated[Plain | None, Field(examples=["desk 2"])] = None
     is_testnet: bool = False
@@ -54,6 +58,13 @@ class KeyChange(Asked):
     label: Plain | None = None
     is_active: bool | None = None
 
+    def secrets(self) -> dict[str, str | None]:
+        """Return what was sent of the credentials; None is what was not."""
+        sent = {name: getattr(self, name) for name in ("api_key", "api_secret", "passphrase")}
+        return {
+            name: each if each is None else each.get_secret_value() for name, each in sent.items()
+        }
+
 
 class NewClient(Asked):
     name: Annotated[Plain, Field(examples=["Acme Capital"])]
@@ -66,7 +77,7 @@ class ClientChange(Asked):
     status: Literal["ACTIVE", "PAUSED", "SUSPENDED"] | None = None
 
 
-class KeyState(BaseModel):
+class Standing(BaseModel):
     """One key and where it stands: `why` in words, `todo` what helps, `due_at` the next try."""
 
     id: UUID
@@ -76,7 +87,6 @@ class KeyState(BaseModel):
     label: str | None
     is_testnet: bool
     is_active: bool
-    api_key: Annotated[str | None, Field(examples=["abcd…wxyz"])]
     bridge: str
     account: str
     connector: str
@@ -90,6 +100,12 @@ class KeyState(BaseModel):
     live_since: datetime | None
     verified: str
     verified_at: datetime | None
+
+
+class KeyState(Standing):
+    """The same with the ends of the API key; null is one that this daemon cannot decrypt."""
+
+    api_key: Annotated[str | None, Field(examples=["abcd…wxyz"])]
 
 
 class KeyRights(BaseModel):
@@ -139,6 +155,17 @@ class AddedKey(BaseModel):
     rights: KeyRights | None = None
     warnings: list[KeyWarning] = []
     key: KeyState
+
+
+class ChangedKey(KeyState):
+    """The key as it is now, and what of it is otherwise: `credentials`, `label`, `is_active`.
+
+    `check` is what came of new credentials that were to be verified before.
+    """
+
+    message: str
+    changed: list[str]
+    check: Checked | None = None
 
 
 class ClientState(BaseModel):

@@ -135,3 +135,16 @@ def test_a_name_that_is_accepted_prints_on_one_line(text: str) -> None:
         return
     assert name.isprintable() or name.isascii() is False
     assert len(name.splitlines()) == 1
+
+
+def test_a_field_that_the_exchange_does_not_have_may_be_empty_and_no_other() -> None:
+    entry = key_entry("Polymarket", "", "0x" + "1" * 64)
+    assert entry.api_key.reveal() == ""
+    assert key_entry("dydx", "dydx1qqq", " ").api_secret.reveal() == ""
+    for exchange, key, secret, field in [
+        ("polymarket", "", "", "api_secret"),
+        ("dydx", "", "s", "api_key"),
+        ("binance", "", "s", "api_key"),
+    ]:
+        with pytest.raises(BadEntry, match=f"^{field}: is empty"):
+            key_entry(exchange, key, secret)

@@ -8,11 +8,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from daemon.tokens import Role
-from daemon.web.api.parts import Id, Keeping, Viewer, router
+from daemon.web.api.parts import Id, Viewer, router
 from daemon.web.auth import Caller, Gate, address_of, token_of
 from daemon.web.events import EventStream, changes
+from daemon.web.keeper import standing
 from daemon.web.listing import BadCursor, Order, Sort, Wanted, page_of
-from daemon.web.models import KeyState
+from daemon.web.models import Standing
 from daemon.web.problems import Problem
 from daemon.web.roster import Roster
 from daemon.web.sessions import Sessions
@@ -24,7 +25,7 @@ Text = Annotated[str | None, Query(max_length=200)]
 class Connectors(BaseModel):
     """`next` is the `cursor` of the next page, null at the end; `counts` are by phase."""
 
-    connectors: list[KeyState]
+    connectors: list[Standing]
     total: int
     counts: dict[str, int]
     next: str | None
@@ -57,15 +58,15 @@ Wish = Annotated[Wanted, Depends(wanted)]
 
 
 @routes.get("/connectors")
-async def list_connectors(keeper: Keeping, roster: Rostered, wish: Wish, _: Viewer) -> Connectors:
-    """List keys, without `api_key`. What moved a second ago may not be in it yet."""
+async def list_connectors(roster: Rostered, wish: Wish, _: Viewer) -> Connectors:
+    """List keys. What moved a second ago may not be in it yet."""
     snapshot = await roster.now()
     try:
         page = page_of(snapshot, wish)
     except BadCursor as error:
         raise Problem("invalid", str(error)) from None
     return Connectors(
-        connectors=[keeper.shown(key, None) for key in page.keys],
+        connectors=[standing(key) for key in page.keys],
         total=page.total,
         counts=dict(page.counts),
         next=page.next,

@@ -11,6 +11,7 @@ from daemon.web.api.parts import DEFAULT_WAIT, Admin, Id, Keeping, Viewer, Wait,
 from daemon.web.checker import Checker
 from daemon.web.models import (
     AddedKey,
+    ChangedKey,
     Checked,
     Done,
     KeyChange,
@@ -59,7 +60,27 @@ class _Adding:
         return added.model_copy(update={**told, **more})
 
 
+@dataclass(slots=True)
+class _Changing:
+    """Changes keys; new credentials are proven before where that was asked for."""
+
+    keeper: Keeping
+    checker: Checking
+
+    async def __call__(
+        self, key_id: KeyId, change: KeyChange, wait: float, by: Actor, *, verify: bool
+    ) -> ChangedKey:
+        entry = await self.keeper.rotation(key_id, change) if verify else None
+        if entry is None:
+            return await self.keeper.change_key(key_id, change, wait, by)
+        whose = ClientId((await self.keeper.key(key_id)).client_id)
+        found = await self.checker.check(entry, await self.keeper.client(whose))
+        changed = await self.keeper.change_key(key_id, change, wait, by)
+        return changed.model_copy(update={"check": found})
+
+
 Adding = Annotated[_Adding, Depends(_Adding)]
+Changing = Annotated[_Changing, Depends(_Changing)]
 
 
 @routes.post("/clients/{client_id}/api-keys")
@@ -113,18 +134,14 @@ async def get_key(key_id: Id, keeper: Keeping, _: Viewer) -> KeyState:
 async def change_key(
     key_id: Id,
     body: KeyChange,
-    keeper: Keeping,
-    checker: Checking,
+    changing: Changing,
     caller: Admin,
     wait: Wait = DEFAULT_WAIT,
     *,
     verify: Verify = False,
-) -> KeyState:
-    """Rotate, relabel, disable or enable a key."""
-    if verify and (entry := await keeper.rotation(KeyId(key_id), body)):
-        key = await keeper.key(KeyId(key_id))
-        await checker.check(entry, await keeper.client(ClientId(key.client_id)))
-    return await keeper.change_key(KeyId(key_id), body, wait, caller.actor)
+) -> ChangedKey:
+    """Rotate, relabel, disable or enable a key; `changed` says what of it is otherwise."""
+    return await changing(KeyId(key_id), body, wait, caller.actor, verify=verify)
 
 
 @routes.delete("/api-keys/{key_id}")

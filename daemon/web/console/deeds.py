@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from daemon.entry import BadEntry, key_entry, remark
 from daemon.store.pauses import Pauses, Subject
-from daemon.web.api.keys import Adding
+from daemon.web.api.keys import Adding, Changing
 from daemon.web.api.parts import Id, Keeping
 from daemon.web.auth import Gate, address_of
 from daemon.web.console.doors import Acting, Anybody, Page, sessions_of
@@ -175,50 +175,61 @@ async def add_key(  # noqa: PLR0913 - the fields of the form
 
 
 @routes.post("/keys/{key_id}/rotate")
-async def rotate(
+async def rotate(  # noqa: PLR0913 - the fields of the form
     request: Request,
     key_id: Id,
-    keeper: Keeping,
+    changing: Changing,
     visitor: Acting,
     *,
     api_key: Sealed = "",
     api_secret: Sealed = "",
     passphrase: Sealed = "",
+    verify: Annotated[bool, Form()] = False,
 ) -> Response:
     sent = {"api_key": api_key, "api_secret": api_secret, "passphrase": passphrase or None}
-    return await _changed(request, key_id, keeper, visitor, KeyChange.model_validate(sent))
+    change = KeyChange.model_validate(sent)
+    return await _changed(request, key_id, changing, visitor, change, verify=verify)
 
 
 @routes.post("/keys/{key_id}/label")
 async def relabel(
-    request: Request, key_id: Id, keeper: Keeping, visitor: Acting, label: Word = ""
+    request: Request, key_id: Id, changing: Changing, visitor: Acting, label: Word = ""
 ) -> Response:
     change = KeyChange(label=label.strip() or None)
-    return await _changed(request, key_id, keeper, visitor, change)
+    return await _changed(request, key_id, changing, visitor, change)
 
 
 @routes.post("/keys/{key_id}/active")
 async def set_active(
     request: Request,
     key_id: Id,
-    keeper: Keeping,
+    changing: Changing,
     visitor: Acting,
     *,
     active: Annotated[bool, Form()],
 ) -> Response:
-    return await _changed(request, key_id, keeper, visitor, KeyChange(is_active=active))
+    return await _changed(request, key_id, changing, visitor, KeyChange(is_active=active))
 
 
 async def _changed(
-    request: Request, key_id: UUID, keeper: Keeping, visitor: Acting, change: KeyChange
+    request: Request,
+    key_id: UUID,
+    changing: Changing,
+    visitor: Acting,
+    change: KeyChange,
+    *,
+    verify: bool = False,
 ) -> Response:
-    here = f"/console/keys/{key_id}"
+    here, by = f"/console/keys/{key_id}", visitor.caller.actor
     try:
-        key = await keeper.change_key(KeyId(key_id), change, WAIT, visitor.caller.actor)
+        key = await changing(KeyId(key_id), change, WAIT, by, verify=verify)
     except (BadEntry, Problem) as error:
         words = error.detail if isinstance(error, Problem) else str(error)
         return done(request, here, f"Nothing was changed. {words}", well=False)
-    return done(request, here, f"Saved. The key is {key.phase}: {key.why}.")
+    if not key.changed:
+        return done(request, here, f"{key.message}.")
+    warned = "".join(f" {each.text}" for each in (key.check.warnings if key.check else ()))
+    return done(request, here, f"Saved. The key is {key.phase}: {key.why}.{warned}")
 
 
 @routes.post("/keys/{key_id}/delete")

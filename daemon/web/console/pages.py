@@ -17,9 +17,9 @@ from daemon.web.api.connectors import Rostered, Wish
 from daemon.web.api.parts import Id, Keeping
 from daemon.web.console import chart
 from daemon.web.console.doors import Own, Page, Seen
-from daemon.web.console.forms import Forms
 from daemon.web.console.outlook import bridge_words, outlook
 from daemon.web.console.paper import page, tag_of
+from daemon.web.forms import Forms
 from daemon.web.listing import BadCursor, page_of
 from daemon.web.problems import Problem
 from daemon.web.roster import Snapshot

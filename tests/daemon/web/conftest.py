@@ -21,7 +21,7 @@ from daemon.vault import Keyring, new_key
 from daemon.web.app import Backend, api_app
 from daemon.web.auth import Gate
 from daemon.web.checker import Checker
-from daemon.web.console.forms import ExchangeForms
+from daemon.web.forms import ExchangeForms
 from daemon.web.keeper import Keeper
 from daemon.web.news import News
 from daemon.web.roster import Roster

@@ -134,5 +134,6 @@ async def test_a_rotation_is_proven_too_before_it_replaces_what_works(
     audit = (await admin.get("/api/admin/audit")).json()["audit"]
     assert audit[0]["action"] == "key_added"
     new["api_secret"] = API_SECRET
-    assert (await admin.patch(path, params=query, json=new)).status_code == 200
+    said = (await admin.patch(path, params=query, json=new)).json()
+    assert (said["changed"], said["check"]["verified"]) == (["credentials"], "ok")
     del office

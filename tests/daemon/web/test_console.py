@@ -232,7 +232,9 @@ async def test_a_key_is_rotated_labelled_disabled_paused_reinitialized_and_delet
             {"api_key": "brand-new-key-123", "api_secret": "brand-new-secret"},
             "bran…-123",
         ),
+        ("/rotate", {}, "Missing: api_key, api_secret."),
         ("/active", {"active": "false"}, "the key is disabled"),
+        ("/active", {"active": "false"}, "Nothing changed: it was so before."),
         ("/active", {"active": "true"}, "Saved. The key is pending"),
         ("/reinitialize", {}, "Reinitialized."),
     ]:

@@ -175,3 +175,26 @@ async def test_a_key_is_reinitialized_under_its_own_client_only(
     path = "/api/admin/clients/{}/api-keys/{}/reinitialize?wait=0"
     assert (await admin.post(path.format(other, key))).status_code == 404
     assert (await admin.post(path.format(acme, key))).json()["keys"] == 1
+
+
+async def test_what_does_not_change_a_key_says_so(admin: httpx.AsyncClient, acme: ClientId) -> None:
+    body = KEY | {"exchange": "okx", "passphrase": PASSPHRASE, "label": "desk"}
+    answer = await admin.post(f"/api/admin/clients/{acme}/api-keys?wait=0", json=body)
+    path = f"/api/admin/api-keys/{answer.json()['id']}?wait=0"
+    same = (await admin.patch(path, json={"label": "desk", "is_active": True})).json()
+    assert (same["changed"], same["message"]) == ([], "Nothing changed: it was so before")
+    new = {"api_key": API_KEY, "api_secret": API_SECRET}
+    for wrong, field in [
+        ({}, None),
+        ({"api_key": "", "api_secret": ""}, "api_key"),
+        (new, "passphrase"),
+        ({"api_key": API_KEY}, "api_secret"),
+    ]:
+        answer = await admin.patch(path, json=wrong)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+        errors = answer.json().get("errors", [{"field": None}])
+        assert field in [each["field"] for each in errors]
+    audit = (await admin.get("/api/admin/audit")).json()["audit"]
+    assert audit[0]["action"] == "key_added"
+    bare = (await admin.patch(path, json=new | {"passphrase": "", "label": "x"})).json()
+    assert bare["changed"] == ["credentials", "label"]
