@@ -1,6 +1,7 @@
 import base64
 import pickle
 from collections.abc import Callable
+from itertools import count
 from uuid import UUID
 
 import pytest
@@ -81,6 +82,7 @@ def test_a_key_may_be_derived_from_a_passphrase_as_the_field_does() -> None:
         Keyring([OTHER]).seal(Secret("x")),
         Fernet(FIRST.reveal()).encrypt(b"\xff\xfe").decode(),
     ],
+    ids=count(),  # the same in each run
 )
 def test_what_no_key_reads_is_undecryptable_and_named_without_its_text(token: str) -> None:
     with pytest.raises(Undecryptable) as caught:
@@ -153,6 +155,7 @@ def test_encrypting_again_keeps_the_fingerprint_and_another_key_does_not(
         ("pbkdf2::hunter2", "key 1 lacks its salt or its passphrase"),
         ("pbkdf2:hunter2:", "key 1 lacks its salt or its passphrase"),
     ],
+    ids=count(),  # the same in each run
 )
 def test_a_keyring_that_cannot_be_used_says_which_key_and_repeats_none(
     text: str, complaint: str
