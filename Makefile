@@ -12,8 +12,8 @@ help: ## list the commands
 demo: .venv/.runtime ## watch stored keys become live connectors, and come back after the bridge forgets them
 	@$(BIN)/bridgetender demo $(ARGS)
 
-test: .venv/.dev ## run the tests (ARGS="-k name" for some of them)
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.dev ## run the tests, as many at once as there are cores up to four (ARGS="-k name" for some)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 faults: .venv/.dev ## break everything, on real processes, and count the harm (FAULT=name, ARGS=--list)
 	@$(BIN)/python -m tests.faults $(FAULT) $(ARGS)
