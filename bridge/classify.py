@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from bridge.dialects import BANNED, CLOCK, FAMILIES, FROZEN, NONCE, PLACE, ROWS
+from bridge.dialects import BANNED, CLOCK, FAMILIES, FROZEN, NONCE, PLACE, ROWS, TOO_OFTEN, Row
 from bridge.errors import Code
 
 Verdict = tuple[Code, str | None]
@@ -104,19 +104,25 @@ class Meaning:
         """Whether to ask again: two calls may have overtaken each other."""
         return self.words.endswith(NONCE)
 
+    @property
+    def address(self) -> bool:
+        """Whether it is our address, and not an account, that has asked too much."""
+        return self.words.endswith((BANNED, TOO_OFTEN))
+
 
 def classify(raised: Raised, now: datetime | None = None) -> Meaning:
     """Say what *raised* means."""
     now = now or datetime.now(UTC)
+    row = _row(raised)
     code, why = (
         _by_cause(raised.causes)
-        or _by_dialect(raised)
+        or (row and (row.code, row.why))
         or _by_status(raised)
         or _by_class(raised.kinds, raised.text, raised.status)
     )
     words = f"{raised.exchange} {WORDS[code]}" + (f": {why}" if why else "")
-    patience = seconds(raised.retry_after, now)
-    return Meaning(code, words, _until(raised.text, now) if patience is None else patience)
+    said = (seconds(raised.retry_after, now), _until(raised.text, now), row and row.patience_s)
+    return Meaning(code, words, next((wait for wait in said if wait is not None), None))
 
 
 def seconds(retry_after: str | None, now: datetime) -> float | None:
@@ -147,13 +153,13 @@ def _by_cause(causes: tuple[str, ...]) -> Verdict | None:
     return next((CAUSES[cause] for cause in causes if cause in CAUSES), None)
 
 
-def _by_dialect(raised: Raised) -> Verdict | None:
+def _row(raised: Raised) -> Row | None:
     base = raised.exchange.removesuffix("_testnet")
     family = FAMILIES.get(base, base)
     text = _URL.sub("", raised.text)
     for row in ROWS:
         if family.startswith(row.family) and re.search(row.pattern, text):
-            return row.code, row.why
+            return row
     return None
 
 

@@ -11,6 +11,8 @@ CLOCK = "the clock of this machine and the exchange's differ"
 NONCE = "its nonce must rise, and somebody else may use this key"
 PLACE = "the exchange does not serve this location"
 BANNED = "the exchange has banned this address for a while"
+TOO_OFTEN = "this address asks too often"
+LOCKED = "the exchange has locked this key or this address out for a while"
 BUSY = "the exchange is overloaded or has an error of its own"
 KEY = "the key is unknown, was deleted or has expired"
 EXPIRED = "the key has expired"
@@ -26,12 +28,16 @@ _NOT_HERE: tuple[Code, str] = "unavailable", PLACE
 
 
 class Row(NamedTuple):
-    """Of a family of exchanges ("" for all), what matches *pattern* means *code* and *why*."""
+    """Of a family of exchanges ("" for all), what matches *pattern* means *code* and *why*.
+
+    `patience_s` is how long the exchange documents this to last, where its answer does not say.
+    """
 
     family: str
     pattern: str
     code: Code
     why: str | None
+    patience_s: float | None = None
 
 
 def _code(numbers: str) -> str:
@@ -56,6 +62,9 @@ ROWS: tuple[Row, ...] = (
     Row("bybit", _code("10002|-1021"), "unavailable", CLOCK),
     Row("bybit", r'"retCode":\s*-1\b.*request expired', "unavailable", CLOCK),
     Row("bybit", _code("10009"), "throttled", BANNED),
+    Row("bybit", _code("10018"), "throttled", TOO_OFTEN),
+    # "wait for at least 10 minutes": bybit-exchange.github.io/docs/v5/rate-limit, IP limit
+    Row("bybit", r"(?i)access too frequent", "throttled", BANNED, 600.0),
     Row("bybit", _code("10003"), "refused", KEY),
     Row("bybit", _code("10004"), "refused", SIGNATURE),
     Row("bybit", _code("10005"), "refused", PERMISSION),
@@ -80,12 +89,14 @@ ROWS: tuple[Row, ...] = (
     Row("kucoin", _code("400007"), "refused", PERMISSION),
     Row("kucoin", _code("411100"), "refused", FROZEN),
     Row("kucoin", _code("408000"), "unavailable", BUSY),
+    # Cloudflare's, for 30 s: www.kucoin.com/docs/basic-info/request-rate-limit/rest-api
+    Row("kucoin", r"(?i)error(?: code)?:? 1015\b", "throttled", TOO_OFTEN, 30.0),
     Row("kraken", r"EAPI:Invalid key", "refused", KEY),
     Row("kraken", r"EAPI:Invalid signature", "refused", SIGNATURE),
     Row("kraken", r"EGeneral:Permission denied", "refused", PERMISSION),
     Row("kraken", r"ETrade:User Locked|EAuth:Account (temporary )?disabled", "refused", FROZEN),
     Row("kraken", r"EAuth:Account unconfirmed", "refused", "the account is not confirmed"),
-    Row("kraken", r"EGeneral:Temporary lockout", "throttled", BANNED),
+    Row("kraken", r"EGeneral:Temporary lockout", "throttled", LOCKED),
     Row("kraken", r"EService:Throttled|EAuth:(Too many|Rate limit)", "throttled", None),
     Row("kraken", r"EService:|EGeneral:Internal error|EDatabase:", "unavailable", BUSY),
     Row("gate", r"\bREQUEST_EXPIRED\b", "unavailable", CLOCK),
@@ -136,5 +147,8 @@ ROWS: tuple[Row, ...] = (
         CLOCK,
     ),
     Row("", r"(?i)restricted (location|country|region)|unavailable in the U\.S", *_NOT_HERE),
+    Row("", r"block access from your country", *_NOT_HERE),  # CloudFront's
+    # a refusal that is no JSON is a gateway's, whose limit is one for addresses
+    Row("bybit", r"^\w+ [A-Z]+ +403 ", "throttled", TOO_OFTEN),
 )
 FAMILIES = {"myokx": "okx", "tokocrypto": "binance", "huobi": "htx"}  # whose names do not show it

@@ -5,7 +5,6 @@
 
 import asyncio
 import math
-import re
 import time
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol, cast
@@ -17,13 +16,10 @@ from ccxt.base.errors import BaseError
 from bridge.ask import raised
 from bridge.classify import classify
 from bridge.errors import Trouble
-from bridge.guard import seen
-from bridge.pacing import COUNTS_ACCOUNTS, Call, Line
+from bridge.pacing import ADDRESS_INTERVAL_S, COUNTS_ACCOUNTS, Call, Line
 
 log = structlog.get_logger()
 
-# Bybit's words for a banned address, and for one that asks too much; its others are of one account.
-_BANNED = re.compile(r'"retCode":\s*(?:10009|10018)\b')
 # Any of these makes a request somebody's own.
 _CREDENTIALS = ("apiKey", "walletAddress", "login", "token")
 
@@ -66,7 +62,10 @@ class Lane:
         watch: Watch | None = None,
     ) -> None:
         self.exchange, self.egress = exchange, egress
-        self.line = Line(interval_s, counts_accounts=exchange in COUNTS_ACCOUNTS)
+        self.line = Line(
+            max(interval_s, ADDRESS_INTERVAL_S.get(exchange, 0.0)),
+            account_s=interval_s if exchange in COUNTS_ACCOUNTS else None,
+        )
         self._patience_s = patience_s
         self.watch = watch or Unwatched()
         self._home = asyncio.get_running_loop()
@@ -88,12 +87,11 @@ class Lane:
 
     def told(self, who: Hashable | None, error: BaseError) -> None:
         """Slow down if that is what *error* asks for."""
-        meant, http = classify(raised(self.exchange, error)), seen(error)
+        meant = classify(raised(self.exchange, error))
         if meant.code == "throttled":
-            banned = (http is not None and http.status == 418) or bool(_BANNED.search(str(error)))
-            said = meant.retry_after
+            said, address = meant.retry_after, meant.address
             log.warning("told_to_wait", exchange=self.exchange, egress=self.egress, seconds=said)
-            self._do(lambda: self._quieten(who, said, banned=banned))
+            self._do(lambda: self._quieten(who, said, address=address))
 
     def eased(self, who: Hashable | None) -> None:
         """Note that a request was answered."""
@@ -135,8 +133,8 @@ class Lane:
         at = self.line.next_at()
         self._timer = None if at is None else self._home.call_at(at, self._advance)
 
-    def _quieten(self, who: Hashable | None, said: float | None, *, banned: bool) -> None:
-        self.line.told(who, self._home.time(), said, banned=banned)
+    def _quieten(self, who: Hashable | None, said: float | None, *, address: bool) -> None:
+        self.line.told(who, self._home.time(), said, address=address)
         self._advance()
 
     def _patience(self, now: float) -> float:

@@ -12,16 +12,22 @@ from math import inf
 
 Who = Hashable
 
-# Who counts private calls per key or user, and has no limit for addresses that such calls could
-# reach: a call pays its whole cost to its account, and one unit to the address, so that a thousand
-# accounts are not as slow as one. Where nothing is known, all that a call costs is the address's.
-# kraken: https://docs.kraken.com/api/docs/guides/spot-rest-ratelimits (a counter for each API key)
-# okx: https://www.okx.com/docs-v5/en/#overview-rate-limits (private REST: by User ID)
-# bybit: https://bybit-exchange.github.io/docs/v5/rate-limit (per UID; 120 a second per address)
-# kucoin: https://www.kucoin.com/docs-new/rate-limit (private: by UID)
+# Who counts private calls per key or user: a call pays its whole cost to its account, and one unit
+# to the address, so that a thousand accounts are not as slow as one. Where nothing is known, all
+# that a call costs is the address's. Each rule is the exchange's own:
+# kraken: docs.kraken.com/api/docs/guides/spot-rest-ratelimits (a counter for each API key)
+# okx: www.okx.com/docs-v5/en/#overview-rate-limits (private REST by User ID, of which each
+#   sub-account has its own; public REST by address)
+# bybit: bybit-exchange.github.io/docs/v5/rate-limit (by UID; an address has 600 calls in 5 s, which
+#   ccxt's 50 a second stay below)
+# kucoin: www.kucoin.com/docs/basic-info/request-rate-limit/rest-api (private by user, public by
+#   address), www.kucoin.com/docs-new/rate-limit (each user's pools)
 COUNTS_ACCOUNTS = frozenset(
     {"kraken", "okx", "myokx", "okxus", "bybit", "bybiteu", "bybitid", "kucoin"}
 )
+# Where an address has a limit of its own, of whatever calls, that ccxt's pace for one account is
+# above. KuCoin, same page: its Cloudflare lets 500 in 10 s through.
+ADDRESS_INTERVAL_S = {"kucoin": 0.02}
 BURST = 1.0  # units that an idle line lets through at once: the capacity of ccxt's bucket
 FIRST_QUIET_S = 10.0  # the quiet after a throttle that does not say how long; doubles each time
 LONGEST_UNSAID_S = 900.0
@@ -102,13 +108,13 @@ class Call:
 class Line:
     """Calls to one exchange through one address, in turns: each account's next before any's second.
 
-    `interval_s` is what a unit of cost takes. With *counts_accounts* every account has a rate and
-    a quiet of its own, too.
+    *interval_s* is what a unit of cost takes. With *account_s*, which is what it takes one account,
+    every account has a rate and a quiet of its own, too.
     """
 
-    def __init__(self, interval_s: float, *, counts_accounts: bool = False) -> None:
+    def __init__(self, interval_s: float, *, account_s: float | None = None) -> None:
         self.address = Bucket(interval_s)
-        self._counts_accounts = counts_accounts
+        self._account_s = account_s
         self._waiting: dict[Who | None, deque[Call]] = {}  # in the order of turns
         self._accounts: OrderedDict[Who | None, Bucket] = OrderedDict()
         self._promised = -inf
@@ -124,10 +130,10 @@ class Line:
             self._price(call) for calls in self._waiting.values() for call in islice(calls, turns)
         )
         wait = max(0.0, self.address.ready_at - now) + ahead * self.address.interval_s
-        if self._counts_accounts and who is not None:
+        if self._account_s is not None and who is not None:
             own, owed = self._accounts.get(who), sum(call.cost for call in mine)
             wait = max(wait, own.ready_at - now if own else 0.0)
-            wait += owed * self.address.interval_s
+            wait += owed * self._account_s
         return wait
 
     def join(self, who: Who | None, cost: float) -> Call:
@@ -168,14 +174,14 @@ class Line:
         return after
 
     def told(
-        self, who: Who | None, now: float, said: float | None, *, banned: bool = False
+        self, who: Who | None, now: float, said: float | None, *, address: bool = False
     ) -> None:
         """Note that the exchange asked for patience: for *said* seconds, or it did not say.
 
-        A ban, and a time that was said, are the address's; so is all where accounts do not count.
+        What *address* says is the address's, and a time that was said; so is all where accounts do
+        not count.
         """
-        alone = self._counts_accounts and who is not None and not said and not banned
-        own = self._account(who) if alone else None
+        own = None if said or address else self._account(who)
         (own or self.address).quiet.told(now, said)
 
     def eased(self, who: Who | None, now: float) -> None:
@@ -210,14 +216,14 @@ class Line:
 
     def _price(self, call: Call) -> float:
         """Return what a call costs the address."""
-        by_account = self._counts_accounts and call.who is not None
+        by_account = self._account_s is not None and call.who is not None
         return min(call.cost, 1.0) if by_account else call.cost
 
     def _account(self, who: Who | None) -> Bucket | None:
-        if not self._counts_accounts or who is None:
+        if self._account_s is None or who is None:
             return None
         if who not in self._accounts:
-            self._accounts[who] = Bucket(self.address.interval_s)
+            self._accounts[who] = Bucket(self._account_s)
         return self._accounts[who]
 
     def _forget(self, now: float) -> None:

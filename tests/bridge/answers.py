@@ -21,6 +21,7 @@ class Answer(NamedTuple):
 CLOCK = "clock"
 BANNED = "banned"
 PLACE = "location"
+TOO_OFTEN = "this address asks too often"
 ALLOWLIST = "allowlist"
 
 
@@ -74,6 +75,7 @@ def _cryptocom(status: int, number: int, message: str, code: Code, says: str = "
 
 
 _WAF = "<html><head><title>403 Forbidden</title></head><body>cloudfront</body></html>"
+_COUNTRY = _WAF.replace("cloudfront", "configured to block access from your country")
 _KEY_IP = "Invalid API-key, IP, or permissions for action."
 _UNIX = "1893456000"  # 2030: a ban that is still on
 _SIGNATURE = "Signature not valid: "
@@ -136,7 +138,7 @@ PAPER: tuple[Answer, ...] = (
     _kraken("ETrade:User Locked", "refused", "frozen"),
     _kraken("EAuth:Account temporary disabled", "refused", "frozen"),
     _kraken("EAuth:Account unconfirmed", "refused", "confirmed"),
-    _kraken("EGeneral:Temporary lockout", "throttled", BANNED),
+    _kraken("EGeneral:Temporary lockout", "throttled", "locked"),
     _kraken("EAPI:Rate limit exceeded", "throttled"),
     _kraken("EGeneral:Too many requests", "throttled"),
     _kraken("EAuth:Too many requests", "throttled"),
@@ -157,14 +159,18 @@ PAPER: tuple[Answer, ...] = (
     _bybit(10010, "Unmatched IP, check your bound IP addresses.", "refused", ALLOWLIST),
     _bybit(10016, "System error. Please try again later.", "unavailable"),
     _bybit(10000, "Server Timeout", "unavailable"),
-    _bybit(10018, "Exceeded the IP Rate Limit.", "throttled"),
+    _bybit(10018, "Exceeded the IP Rate Limit.", "throttled", TOO_OFTEN),
     _bybit(10024, "Compliance rules triggered.", "refused"),
     _bybit(10429, "System level frequency protection.", "throttled"),
     _bybit(33004, "Your api key has expired.", "refused", "expired"),
     _bybit(-2015, "Your api key has expired.", "refused", "expired"),
     Answer("bybit", 401, "", "refused"),
     Answer("bybit", 401, "<html>", "unavailable", "proxy"),
-    Answer("bybit", 403, _WAF, "throttled"),
+    Answer("bybit", 403, _WAF, "throttled", TOO_OFTEN),
+    Answer("bybit", 403, "403, access too frequent", "throttled", BANNED),
+    Answer("bybit", 403, '{"retCode":403,"retMsg":"Access too frequent"}', "throttled", BANNED),
+    Answer("bybit", 403, _COUNTRY, "unavailable", PLACE),
+    Answer("kucoin", 429, "error code: 1015", "throttled", TOO_OFTEN),
 )
 OTHERS: tuple[Answer, ...] = (
     _gate(401, "INVALID_KEY", "Invalid key provided", "refused", "unknown"),

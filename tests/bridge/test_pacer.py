@@ -140,6 +140,45 @@ async def test_a_429_told_to_one_account_keeps_all_of_them_from_asking(
     assert papers.heard["binance"]["account"] == heard == 1
 
 
+SHUT_OUT = [
+    ("bybit", {"status": 403, "body": "403, access too frequent"}, 600),
+    ("bybit", {"status": 403, "body": "<html>403 Forbidden</html>"}, 10),
+    ("bybit", {"status": 200, "body": '{"retCode":10018,"retMsg":"Exceeded the IP Limit."}'}, 10),
+    ("kucoin", {"status": 429, "body": "error code: 1015"}, 30),
+]
+
+
+@pytest.mark.parametrize("shut_out", SHUT_OUT)
+async def test_an_address_that_is_shut_out_sends_nothing_for_any_account(
+    shut_out: tuple[str, dict[str, object], int],
+    service: Service,
+    enrol: Call,
+    add: Call,
+    verify: Call,
+    fault: Call,
+    papers: Paper,
+) -> None:
+    exchange, answer, seconds = shut_out
+    for account in ("ann", "bob"):
+        await enrol(exchange, api_key=account)
+        await add(exchange, api_key=account, account_name=account)
+    await fault(exchange, "status", **answer, times=1)
+    assert (await verify(exchange, "ann")).json()["code"] == "throttled"
+    heard = papers.heard[exchange].total()
+    told = await verify(exchange, "bob")
+    assert "not sent" in told.json()["detail"]
+    assert papers.heard[exchange].total() == heard
+    lane: Lane = service.registry.connector("bob", exchange).remote.lane
+    assert seconds - 5 < lane.quiet_s <= seconds
+
+
+async def test_an_address_never_asks_kucoin_faster_than_its_gateway_allows() -> None:
+    lane = Lane("kucoin", 0.0075)  # ccxt's pace, of one account
+    for account in range(500):
+        lane.line.join(account, 5)
+    assert lane.line.wait("another", asyncio.get_running_loop().time()) >= 10
+
+
 @pytest.mark.parametrize("kind", ["throttle", "ban"])
 async def test_once_a_quiet_is_over_the_exchange_is_asked_again(
     service: Service, enrol: Call, add: Call, verify: Call, fault: Call, papers: Paper, kind: str

@@ -18,6 +18,7 @@ from bridge.pacing import (
 
 INTERVAL = 0.5  # exact in binary, as all times here, so that sums are
 COSTS = st.sampled_from([0.5, 1.0, 2.0, 5.0])
+ACCOUNT_S = [INTERVAL / 4, INTERVAL, INTERVAL * 2]
 WHO = st.sampled_from(["ann", "bob", "eve", None])
 
 
@@ -93,18 +94,18 @@ def test_calls_that_are_given_up_at_any_moment_neither_cost_nor_break_the_rate(
     _within(day, INTERVAL)
 
 
-@given(ARRIVALS)
+@given(ARRIVALS, st.sampled_from(ACCOUNT_S))
 def test_where_accounts_count_each_keeps_its_rate_and_the_address_its_own(
-    arrivals: list[tuple[float, str | None, float]],
+    arrivals: list[tuple[float, str | None, float]], account_s: float
 ) -> None:
-    day = Day(Line(INTERVAL, counts_accounts=True))
+    day = Day(Line(INTERVAL, account_s=account_s))
     for pause, who, cost in arrivals:
         day.until(day.now + pause)
         day.ask(who, cost)
     day.until(10_000)
     assert len(day.started) == len(arrivals)
     for who in ("ann", "bob", "eve"):
-        _within(Day(day.line, started=[s for s in day.started if s[1].who == who]), INTERVAL)
+        _within(Day(day.line, started=[s for s in day.started if s[1].who == who]), account_s)
     light = [(at, Call(c.who, min(c.cost, 1.0) if c.who else c.cost)) for at, c in day.started]
     _within(Day(day.line, started=light), INTERVAL)
 
@@ -135,11 +136,11 @@ def test_nobody_is_more_than_one_turn_ahead_of_another_who_waits(askers: list[st
         assert not waiting or served[call.who] - min(waiting) <= 1
 
 
-@given(arrivals=ARRIVALS, who=WHO, counts=st.booleans())
+@given(ARRIVALS, WHO, st.sampled_from([None, *ACCOUNT_S]))
 def test_the_wait_foretold_is_never_shorter_than_the_wait(
-    arrivals: list[tuple[float, str | None, float]], who: str | None, *, counts: bool
+    arrivals: list[tuple[float, str | None, float]], who: str | None, account_s: float | None
 ) -> None:
-    day = Day(Line(INTERVAL, counts_accounts=counts))
+    day = Day(Line(INTERVAL, account_s=account_s))
     for pause, other, cost in arrivals:
         day.until(day.now + pause)
         day.ask(other, cost)
@@ -187,22 +188,22 @@ def test_a_quiet_that_was_asked_for_holds_up_every_account_and_then_keeps_the_ra
     _within(day, INTERVAL)
 
 
-@pytest.mark.parametrize("banned", [False, True])
-def test_what_one_account_did_is_its_own_matter_where_accounts_count(*, banned: bool) -> None:
-    line = Line(INTERVAL, counts_accounts=True)
-    line.told("ann", 0.0, None, banned=banned)
+@pytest.mark.parametrize("address", [False, True])
+def test_what_one_account_did_is_its_own_matter_where_accounts_count(*, address: bool) -> None:
+    line = Line(INTERVAL, account_s=INTERVAL)
+    line.told("ann", 0.0, None, address=address)
     assert line.wait("ann", 0.0) == FIRST_QUIET_S
-    assert line.wait("bob", 0.0) == (FIRST_QUIET_S if banned else 0)
+    assert line.wait("bob", 0.0) == (FIRST_QUIET_S if address else 0)
 
 
 def test_a_keyless_call_speaks_for_the_address() -> None:
-    line = Line(INTERVAL, counts_accounts=True)
+    line = Line(INTERVAL, account_s=INTERVAL)
     line.told(None, 0.0, None)
     assert line.wait("ann", 0.0) == FIRST_QUIET_S
 
 
 def test_an_account_in_quiet_does_not_hold_up_those_behind_it() -> None:
-    day = Day(Line(INTERVAL, counts_accounts=True))
+    day = Day(Line(INTERVAL, account_s=INTERVAL))
     day.line.told("ann", 0.0, None)
     day.ask("ann")
     day.ask("bob")
@@ -267,7 +268,7 @@ def test_a_promise_stays_within_bounds_and_heals() -> None:
 @settings(max_examples=20)
 @given(st.integers(0, 2**32))
 def test_accounts_that_came_once_are_forgotten(seed: int) -> None:
-    day = Day(Line(INTERVAL, counts_accounts=True))
+    day = Day(Line(INTERVAL, account_s=INTERVAL))
     for number in range(1000):
         day.ask(f"{seed} {number}")
         day.until(day.now + 4)
