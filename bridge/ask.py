@@ -23,7 +23,8 @@ PARTS = ("total", "free", "used")
 # They tell of every asset they know, and ccxt looks for each by its name.
 NEVER_EMPTY = frozenset({"btcbox", "coincheck", "paymium"})
 # Options in which ccxt keeps a failure to find out for a "no": to be found out again.
-GUESSED = {"bitget": ("uta",)}
+_UNIFIED = ("enableUnifiedMargin", "enableUnifiedAccount")
+GUESSED = {"bitget": ("uta",)} | dict.fromkeys(("bybit", "bybiteu", "bybitid"), _UNIFIED)
 # ccxt leaves the last request on the object, signature and API key included.
 _LEFTOVERS = ("last_request_headers", "last_request_body", "last_request_url")
 

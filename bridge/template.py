@@ -35,6 +35,10 @@ READS_WITHOUT_MARKETS = frozenset({"binance", "bybit", "kucoin", "okx"})
 # What ccxt asks with the account's own key while it loads markets, and a keyless template cannot:
 # without it, a KuCoin account of the high-frequency kind reads as empty.
 ASKED_WHILE_LOADING = {"kucoin": "load_migration_status"}
+# What to ask for where ccxt's own choice reads another wallet than the spot one: of a classic Bybit
+# account the contract wallet, which leaves one who only trades spot with nothing. A unified account
+# has but one wallet, whatever this says. (bybit-exchange.github.io/docs/v5/account/wallet-balance)
+ASKS_ELSEWHERE = frozenset({"bybit", "bybiteu", "bybitid"})
 # What ccxt itself writes into while it asks: each connector has a copy, whatever that costs.
 OWN_COPIES: Mapping[str, tuple[str, ...]] = {
     "coinbaseinternational": ("has",),
@@ -88,6 +92,8 @@ class Template:
         self._lanes: dict[str, Lane] = {}
         self.lane = self._lane(outward.egress)
         self.needed = [field for field, want in stock.requiredCredentials.items() if want]
+        if self._base in ASKS_ELSEWHERE:
+            stock.options["fetchBalance"] = {"defaultType": "spot"}
         self._options: dict[str, Any] = freeze(stock.options)
         # What loading leaves in options for all to read; connectors hold it before it is there.
         self._helpers = {each: FrozenDict() for each in _helpers(stock)}

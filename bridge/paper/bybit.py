@@ -138,6 +138,8 @@ def _info(_asked: Asked, account: Account) -> dict[str, Any]:
 def _wallet(asked: Asked, account: Account) -> dict[str, Any]:
     kind = "SPOT" if account.classic else "UNIFIED"
     asks_here = asked.param("accountType") == kind
+    if not (asks_here or account.classic):
+        raise _Wrong(10001, "accountType only support UNIFIED.")
     coins = [_coin(account, asset) for asset in account.balances] if asks_here else []
     return {"list": [{"accountType": kind, "totalEquity": "0", "coin": coins}]}
 

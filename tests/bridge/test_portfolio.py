@@ -51,6 +51,30 @@ async def test_an_empty_account_is_empty_and_not_an_error(
     assert balances == {exchange: {} for exchange in EXCHANGES}
 
 
+@pytest.mark.parametrize("exchange", ["bybit", "kucoin"])
+async def test_an_account_of_the_old_kind_shows_its_spot_wallet(
+    bridge: httpx.AsyncClient, add: Call, enrol: Call, exchange: str
+) -> None:
+    await enrol(exchange, classic=True, balances={"BTC": "0.6"})
+    await add(exchange)
+    balances = (await bridge.get("/portfolio?account=acme")).json()["balances"]
+    assert balances[exchange] == {"BTC": {"total": 0.6, "free": 0.6, "used": 0.0}}
+
+
+async def test_an_account_that_becomes_one_of_the_new_kind_shows_its_wallet_again(
+    bridge: httpx.AsyncClient, add: Call, enrol: Call
+) -> None:
+    await enrol("bybit", classic=True)
+    await add("bybit")
+    await bridge.get("/portfolio?account=acme")
+    await enrol("bybit")
+    codes = []
+    for _ in range(2):
+        told = (await bridge.get("/portfolio?account=acme")).json()["balances"]["bybit"]
+        codes.append(told.get("code", told.get("BTC", {}).get("total")))
+    assert codes == ["unclear", 0.6]
+
+
 @pytest.mark.parametrize("exchange", EXCHANGES)
 async def test_nonsense_is_never_an_empty_balance(
     bridge: httpx.AsyncClient, ready: Call, fault: Call, exchange: str
