@@ -1,6 +1,7 @@
 """Writes the rules: `python -m deploy.prometheus.make_rules > deploy/prometheus/rules.yml`.
 
-*speed* divides every length of time, so that a test sees in seconds what takes hours.
+*speed* divides every length of time, so that a test sees in seconds what takes hours; *runbook* is
+where the runbook's page is for those whom an alert wakes.
 """
 
 import argparse
@@ -8,6 +9,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from deploy.grafana.panels import DASHBOARD, Panel
+
+RUNBOOK = "docs/runbook.md"
 OBJECTIVE = 0.999
 """The share of active, valid keys that are live, over time."""
 _VALID = "pending|initializing|live|retrying"
@@ -25,16 +29,29 @@ class Alert:
     expr: str
     wait: float
     summary: str
+    panel: Panel
+    """What the dashboard shows of it."""
     labels: dict[str, str] = field(default_factory=dict)
 
 
 def burn(factor: float, long: float, short: float) -> str:
     """Return the condition that the budget burns *factor* times too fast, over both windows."""
     limit = f"{factor:g} * {1 - OBJECTIVE:g}"
-    return (
-        f"bridgetender:not_live:ratio_{{{long:g}}} > {limit}"
-        f" and bridgetender:not_live:ratio_{{{short:g}}} > {limit}"
-    )
+    return f"{not_live(long)} > {limit} and {not_live(short)} > {limit}"
+
+
+def not_live(window: float) -> str:
+    """Return the record's name, which is the same at every speed."""
+    return f"bridgetender:not_live:ratio_{length(window)}"
+
+
+def length(seconds: float, speed: float = 1.0) -> str:
+    """Return a length of time as Prometheus writes it."""
+    scaled = max(round(seconds / speed), 1) if seconds else 0
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if scaled and scaled % size == 0:
+            return f"{scaled // size}{unit}"
+    return f"{scaled}s"
 
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
@@ -45,17 +62,16 @@ BURNS = (
     ("ticket", 1.0, 3 * DAY, 6 * HOUR, 3 * HOUR),
 )
 WINDOWS = sorted({length for _, _, *both, _ in BURNS for length in both})
-_LIVE = 'sum by (bridge) (bridgetender_connectors{phase="live"})'
+# what was live is so only as long as the bridge lists it
+_LIVE = (
+    'sum by (bridge) (bridgetender_connectors{phase="live"})'
+    " * on (bridge) max by (bridge) (bridgetender_bridge_up)"
+)
 _COULD = f'sum by (bridge) (bridgetender_connectors{{phase=~"{_VALID}"}})'
 RECORDS = {
     # 0 where no key could be live: an empty house burns no budget
     "bridgetender:not_live:ratio": f"1 - {_LIVE} / ({_COULD} > 0) or 0 * {_COULD}",
-    **{
-        f"bridgetender:not_live:ratio_{{{w:g}}}": (
-            f"avg_over_time(bridgetender:not_live:ratio[{{{w:g}}}])"
-        )
-        for w in WINDOWS
-    },
+    **{not_live(w): f"avg_over_time(bridgetender:not_live:ratio[{{{w:g}}}])" for w in WINDOWS},
     "bridgetender:init_attempts:rate": (
         "sum by (bridge)"
         f' (rate(bridgetender_init_attempts_total{{verdict!~"{_OWNERS}"}}[{{{HOUR:g}}}]))'
@@ -71,13 +87,15 @@ ALERTS = (
         Alert(
             *("KeysNotLive", severity, burn(factor, long, short), wait),
             f"Keys that could be live are not: the error budget burns {factor:g} times too fast",
-            {"window": f"{{{long:g}}}"},
+            Panel.BURN,
+            {"window": length(long)},
         )
         for severity, factor, long, short, wait in BURNS
     ),
     Alert(
         *("BridgeDown", "page", "max by (bridge) (bridgetender_bridge_up) == 0", 2 * MINUTE),
         "The Trading Bridge does not answer",
+        Panel.BRIDGE_UP,
     ),
     Alert(
         "OldestUnready",
@@ -85,14 +103,17 @@ ALERTS = (
         f"max by (bridge) (bridgetender_oldest_unready_seconds) > {{={15 * MINUTE:g}}}",
         5 * MINUTE,
         "A key that should be live has not been for 15 minutes and more",
+        Panel.OLDEST_UNREADY,
     ),
     Alert(
         "NoSuccessfulPass",
         "page",
-        "time() - max by (bridge) (bridgetender_last_pass_success_timestamp_seconds > 0)"
+        # 0 where none ever succeeded, which is long ago, too
+        "time() - max by (bridge) (bridgetender_last_pass_success_timestamp_seconds)"
         f" > {{={5 * MINUTE:g}}} and on (bridge) max by (bridge) (bridgetender_bridge_up) == 1",
-        MINUTE,
+        2 * MINUTE,
         "The daemon has not compared keys with the bridge for 5 minutes, though that answers",
+        Panel.LAST_PASS,
     ),
     Alert(
         "BridgeWithoutHolder",
@@ -100,10 +121,12 @@ ALERTS = (
         "sum by (bridge) (bridgetender_lease_held) == 0",
         2 * MINUTE,
         "No replica looks after the bridge",
+        Panel.HOLDERS,
     ),
     Alert(
         *("DaemonAbsent", "page", "absent(bridgetender_build_info)", 5 * MINUTE),
         "Prometheus sees no Bridgetender at all",
+        Panel.REPLICAS,
     ),
     Alert(
         "MassRefusal",
@@ -111,6 +134,7 @@ ALERTS = (
         "max by (bridge, exchange) (bridgetender_mass_refusal) == 1",
         MINUTE,
         "An exchange refuses most keys at once: our address, clock or proxy",
+        Panel.MASS_REFUSAL,
     ),
     Alert(
         "InitSuccessLow",
@@ -120,21 +144,26 @@ ALERTS = (
         f" bridgetender:init_attempts:rate * {{={HOUR:g}}} > 20",
         10 * MINUTE,
         "Many attempts to initialize connectors fail, and not for their owners' fault",
+        Panel.INIT_SUCCESS,
     ),
     Alert(
         "KeysParked",
         "ticket",
         "sum by (bridge, reason)"
-        ' (bridgetender_connectors_reason{reason=~"refused|unsupported|undecryptable"}) > 0',
+        ' (bridgetender_connectors_reason{reason=~"refused|unsupported"}) > 0',
         10 * MINUTE,
         "Keys are parked: their owners have something to mend",
+        Panel.NOT_LIVE,
     ),
     Alert(
         "DecryptFailures",
         "ticket",
-        f"sum (increase(bridgetender_decrypt_failures_total[{{{HOUR:g}}}])) > 0",
+        # the counter forgets with its process, and what is parked stays so without an attempt
+        f"sum (increase(bridgetender_decrypt_failures_total[{{{HOUR:g}}}])) > 0"
+        ' or sum (bridgetender_connectors_reason{reason="undecryptable"}) > 0',
         0,
         "Stored keys cannot be read with this ENCRYPTION_KEY",
+        Panel.UNREADABLE,
     ),
     Alert(
         "ConnectorsUnremovable",
@@ -142,21 +171,24 @@ ALERTS = (
         'sum by (bridge) (bridgetender_connectors{phase="unremovable"}) > 0',
         10 * MINUTE,
         "Connectors whose keys are gone trade on: the bridge cannot remove them",
+        Panel.LEFTOVERS,
     ),
     Alert(
         *("NullUpdatedAt", "ticket", "max (bridgetender_null_updated_at_rows) > 0", 10 * MINUTE),
         "Stored keys have no updated_at: the story's fault is back",
+        Panel.UNREADABLE,
     ),
 )
 
 
-def length(seconds: float, speed: float) -> str:
-    """Return a length of time as Prometheus writes it."""
-    scaled = max(round(seconds / speed), 1) if seconds else 0
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if scaled and scaled % size == 0:
-            return f"{scaled // size}{unit}"
-    return f"{scaled}s"
+def annotations(alert: Alert, runbook: str = RUNBOOK) -> dict[str, str]:
+    """Return what an alert tells: in words, where its cure is, and, to Grafana, its panel."""
+    return {
+        "summary": alert.summary,
+        "runbook_url": f"{runbook}#{alert.name.lower()}",
+        "__dashboardUid__": DASHBOARD,
+        "__panelId__": f"{alert.panel:d}",
+    }
 
 
 def said(text: str, speed: float) -> str:
@@ -175,12 +207,12 @@ def said(text: str, speed: float) -> str:
     return "".join(done)
 
 
-def rules(speed: float = 1.0) -> str:
+def rules(speed: float = 1.0, runbook: str = RUNBOOK) -> str:
     """Return the file of rules."""
-    return "\n".join(_lines(speed)) + "\n"
+    return "\n".join(_lines(speed, runbook)) + "\n"
 
 
-def _lines(speed: float) -> Iterator[str]:
+def _lines(speed: float, runbook: str) -> Iterator[str]:
     yield "# Written by deploy/prometheus/make_rules.py, which says why."
     yield "groups:"
     yield "  - name: bridgetender.records"
@@ -188,7 +220,7 @@ def _lines(speed: float) -> Iterator[str]:
         yield "    interval: 1s"
     yield "    rules:"
     for name, expr in RECORDS.items():
-        yield f"      - record: {said(name, speed)}"
+        yield f"      - record: {name}"
         yield f"        expr: {said(expr, speed)}"
     yield "  - name: bridgetender.alerts"
     if speed > 1:
@@ -201,13 +233,15 @@ def _lines(speed: float) -> Iterator[str]:
             yield f"        for: {length(alert.wait, speed)}"
         yield "        labels:"
         for label, value in {"severity": alert.severity, **alert.labels}.items():
-            yield f"          {label}: {said(value, speed)}"
+            yield f"          {label}: {value}"
         yield "        annotations:"
-        yield f'          summary: "{alert.summary}"'
-        yield f"          runbook: docs/runbook.md#{alert.name.lower()}"
+        for name, value in annotations(alert, runbook).items():
+            yield f'          {name}: "{value}"'
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speed", type=float, default=1.0, help="how many times faster")
-    sys.stdout.write(rules(parser.parse_args().speed))
+    parser.add_argument("--runbook", default=RUNBOOK, help="the address of the runbook's page")
+    wanted = parser.parse_args()
+    sys.stdout.write(rules(wanted.speed, wanted.runbook))

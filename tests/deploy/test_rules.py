@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from deploy.prometheus.make_rules import ALERTS, rules
+from deploy.grafana.panels import DASHBOARD
+from deploy.prometheus.make_rules import ALERTS, Alert, rules
 from tests.conftest import installed
 
 ROOT = Path(__file__).parent.parent.parent
@@ -26,6 +27,7 @@ class Case:
     silent: Mapping[str, str]
     labels: Mapping[str, str] = field(default_factory=lambda: {"bridge": "main"})
     minute: int = 90
+    silent_minute: int = 90
 
 
 def phases(**counts: str) -> dict[str, str]:
@@ -49,14 +51,39 @@ def reasons(**counts: str) -> dict[str, str]:
     return {f'{of},reason="{reason}"}}': values for reason, values in counts.items()}
 
 
+def not_live(window: str, fires: int, silent: int, minute: int) -> Case:
+    """So many of ten thousand keys are not live; at *minute* no slower alert has waited enough."""
+    bad, good = (
+        UP | phases(live=f"{10_000 - n}x300", retrying=f"{n}x300") for n in (fires, silent)
+    )
+    return Case("KeysNotLive", bad, good, {"bridge": "main", "window": window}, minute, minute)
+
+
+UP = of_bridge("bridge_up", "1x300")
 BUILD = {'bridgetender_build_info{version="1"}': "1x90"}
 PASSES = "last_pass_success_timestamp_seconds"
 CASES = (
+    not_live("1h", 150, 140, minute=5),
+    not_live("6h", 70, 55, minute=20),
+    not_live("1d", 40, 25, minute=70),
+    not_live("3d", 20, 9, minute=200),
     Case(
-        "KeysNotLive",
-        phases(live="9x90", retrying="1x90"),
-        phases(live="9x90", retrying="0x90", parked="5x90", conflict="3x90", unremovable="2x90"),
-        minute=5,  # later the slower ones fire, too
+        "KeysNotLive",  # nobody sees what a bridge has that does not answer
+        of_bridge("bridge_up", "0x90") | phases(live="9x90"),
+        # a burst that is over, and keys that never could be live
+        UP
+        | phases(live="0x2 9x88", retrying="9x2 0x88")
+        | phases(parked="5x90", conflict="3x90", unremovable="2x90"),
+        labels={"bridge": "main", "window": "1h"},
+        minute=5,
+        silent_minute=12,
+    ),
+    Case(
+        "KeysNotLive",  # an empty house burns nothing
+        UP | phases(live="0x90", pending="9x90"),
+        UP | phases(live="0x90"),
+        {"bridge": "main", "window": "1h"},
+        minute=5,
     ),
     Case("BridgeDown", of_bridge("bridge_up", "0x90"), of_bridge("bridge_up", "0 1x89")),
     Case(
@@ -68,6 +95,11 @@ CASES = (
         "NoSuccessfulPass",
         of_bridge(PASSES, "60x90") | of_bridge("bridge_up", "1x90"),
         of_bridge(PASSES, "0+60x90") | of_bridge("bridge_up", "1x90"),
+    ),
+    Case(
+        "NoSuccessfulPass",  # never any, and the bridge is down, which another alert tells
+        of_bridge(PASSES, "0x90") | of_bridge("bridge_up", "1x90"),
+        of_bridge(PASSES, "0x90") | of_bridge("bridge_up", "0x90"),
     ),
     Case(
         "BridgeWithoutHolder",
@@ -91,7 +123,7 @@ CASES = (
     Case(
         "KeysParked",
         reasons(refused="1x90"),
-        reasons(refused="0x90", slot_taken="4x90", paused="4x90"),
+        reasons(refused="0x90", slot_taken="4x90", paused="4x90", undecryptable="4x90"),
         {"bridge": "main", "reason": "refused"},
     ),
     Case(
@@ -100,6 +132,7 @@ CASES = (
         {"bridgetender_decrypt_failures_total": "1x90"},
         {},
     ),
+    Case("DecryptFailures", reasons(undecryptable="1x90"), reasons(undecryptable="0x90"), {}),
     Case("ConnectorsUnremovable", phases(unremovable="1x90"), phases(unremovable="0x90")),
     Case(
         "NullUpdatedAt",
@@ -111,16 +144,22 @@ CASES = (
 
 
 def alert_of(case: Case) -> dict[str, Any]:
-    """Return what Prometheus is to show of the first alert of that name."""
-    found = next(each for each in ALERTS if each.name == case.alert)
-    window = dict.fromkeys(found.labels, "1h")
+    """Return what Prometheus is to show of it."""
+    found = next(each for each in ALERTS if is_meant(each, case))
     return {
-        "exp_labels": {"severity": found.severity, **window, **case.labels},
+        "exp_labels": {"severity": found.severity, **found.labels, **case.labels},
         "exp_annotations": {
             "summary": found.summary,
-            "runbook": f"docs/runbook.md#{case.alert.lower()}",
+            "runbook_url": f"docs/runbook.md#{case.alert.lower()}",
+            "__dashboardUid__": DASHBOARD,
+            "__panelId__": str(int(found.panel)),
         },
     }
+
+
+def is_meant(alert: Alert, case: Case) -> bool:
+    window = alert.labels.get("window")
+    return alert.name == case.alert and case.labels.get("window", window) == window
 
 
 def expected(case: Case, series: Mapping[str, str], alerts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -129,7 +168,7 @@ def expected(case: Case, series: Mapping[str, str], alerts: list[dict[str, Any]]
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "alert_rule_test": [
             {
-                "eval_time": f"{case.minute if alerts else 90}m",
+                "eval_time": f"{case.minute if alerts else case.silent_minute}m",
                 "alertname": case.alert,
                 "exp_alerts": alerts,
             }
@@ -138,7 +177,10 @@ def expected(case: Case, series: Mapping[str, str], alerts: list[dict[str, Any]]
 
 
 def test_every_alert_has_a_case() -> None:
-    assert {each.name for each in ALERTS} == {case.alert for case in CASES}
+    without = [each for each in ALERTS if not any(is_meant(each, case) for case in CASES)]
+    assert without == []
+    assert {case.alert for case in CASES} <= {each.name for each in ALERTS}
+    assert all(case.fires and case.silent for case in CASES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.alert)
@@ -169,6 +211,11 @@ def test_every_alert_has_a_section_of_the_runbook() -> None:
     for name, text in sections.items():
         for part in ("**Means**", "**Check**", "**Cure**"):
             assert part in text, name
+
+
+def test_an_alert_links_to_the_runbook_where_it_is_kept() -> None:
+    kept = rules(runbook="https://docs.example.com/runbook/")
+    assert 'runbook_url: "https://docs.example.com/runbook/#bridgedown"' in kept
 
 
 def test_faster_rules_are_the_same_but_for_their_lengths() -> None:

@@ -1,0 +1,163 @@
+"""Writes the dashboard: `python -m deploy.grafana.make_dashboard > deploy/grafana/dashboard.json`.
+
+What it shows is in charts.py. *runbook* is where the runbook's page is for those who look.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from deploy.grafana.charts import ROWS, VARIABLES, Chart, Query
+from deploy.grafana.panels import DASHBOARD
+from deploy.prometheus.make_rules import ALERTS, RUNBOOK
+
+Json = dict[str, Any]
+SOURCE = {"type": "prometheus", "uid": "${source}"}
+SOURCE_UID = "prometheus"
+_WIDTH, _HEIGHT = 24, 8
+
+
+def dashboard(runbook: str = RUNBOOK) -> str:
+    """Return the dashboard's file."""
+    return json.dumps(_dashboard(runbook), indent=2) + "\n"
+
+
+def _dashboard(runbook: str) -> Json:
+    return {
+        "uid": DASHBOARD,
+        "title": "Bridgetender",
+        "tags": ["bridgetender"],
+        "schemaVersion": 39,
+        "editable": False,
+        "graphTooltip": 1,
+        "refresh": "30s",
+        "time": {"from": "now-6h", "to": "now"},
+        "timezone": "browser",
+        "links": [_link("Runbook", runbook)],
+        "templating": {"list": [_source(), *(_variable(*each) for each in VARIABLES.items())]},
+        "annotations": {"list": [_alerts()]},
+        "panels": list(_panels(runbook)),
+    }
+
+
+def _panels(runbook: str) -> Iterator[Json]:
+    """Lay the rows out, each from left to right, as many lines as it takes."""
+    y = 0
+    for number, (title, charts) in enumerate(ROWS.items()):
+        where = {"x": 0, "y": y, "w": _WIDTH, "h": 1}
+        yield {"type": "row", "id": 1000 + number, "title": title, "gridPos": where, "panels": []}
+        x, y = 0, y + 1
+        for chart in charts:
+            if x + chart.width > _WIDTH:
+                x, y = 0, y + _HEIGHT
+            where = {"x": x, "y": y, "w": chart.width, "h": _HEIGHT}
+            yield _panel(chart, runbook) | {"gridPos": where}
+            x += chart.width
+        y += _HEIGHT
+
+
+def _panel(chart: Chart, runbook: str) -> Json:
+    at_once = chart.kind == "table"
+    return {
+        "id": int(chart.panel),
+        "type": chart.kind,
+        "title": chart.title,
+        "description": chart.says,
+        "datasource": SOURCE,
+        "targets": [
+            _target(chr(ord("A") + n), query, at_once) for n, query in enumerate(chart.queries)
+        ],
+        "fieldConfig": {"defaults": _look(chart), "overrides": []},
+        "links": [
+            _link(name, f"{runbook}#{name.lower()}")
+            for name in dict.fromkeys(a.name for a in ALERTS if a.panel is chart.panel)
+        ],
+        **({"transformations": [_only("bridge", "reason", "Value")]} if at_once else {}),
+    }
+
+
+def _target(ref: str, query: Query, at_once: bool) -> Json:  # noqa: FBT001  (a format, not a switch)
+    how = {"instant": True, "format": "table"} if at_once else {"legendFormat": query.legend}
+    return {"refId": ref, "expr": query.expr, "datasource": SOURCE, **how}
+
+
+def _look(chart: Chart) -> Json:
+    steps = [
+        {"color": colour, "value": value if number else None}
+        for number, (value, colour) in enumerate(chart.limits or ((0, "blue"),))
+    ]
+    options = {
+        value: {"text": text, "color": colour} for value, (text, colour) in chart.words.items()
+    }
+    return {
+        "unit": chart.unit,
+        "min": 0,
+        "color": {"mode": "thresholds" if chart.limits else "palette-classic"},
+        "thresholds": {"mode": "absolute", "steps": steps},
+        "mappings": [{"type": "value", "options": options}] if options else [],
+        "custom": _drawn(chart),
+    }
+
+
+def _drawn(chart: Chart) -> Json:
+    if chart.kind != "timeseries":
+        return {}
+    stacking = {"mode": "normal" if chart.stacked else "none"}
+    return {"fillOpacity": 25 if chart.stacked else 0, "stacking": stacking}
+
+
+def _only(*columns: str) -> Json:
+    """Hide what a table has beside *columns*."""
+    return {"id": "filterFieldsByName", "options": {"include": {"names": list(columns)}}}
+
+
+def _link(title: str, url: str) -> Json:
+    return {"title": title, "type": "link", "url": url, "targetBlank": True}
+
+
+def _source() -> Json:
+    """Offer every Prometheus that Grafana knows, first the one of provisioning/."""
+    return {
+        "name": "source",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+        "current": {"text": "Prometheus", "value": SOURCE_UID},
+    }
+
+
+def _variable(name: str, query: str) -> Json:
+    return {
+        "name": name,
+        "label": name.capitalize(),
+        "type": "query",
+        "datasource": SOURCE,
+        "query": {"query": query, "refId": name},
+        "refresh": 2,  # with each change of the time shown
+        "sort": 1,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": "All", "value": "$__all"},
+    }
+
+
+def _alerts() -> Json:
+    """Mark in every panel when an alert fired."""
+    return {
+        "name": "Alerts",
+        "datasource": SOURCE,
+        "enable": True,
+        "iconColor": "red",
+        "expr": 'ALERTS{alertstate="firing",bridge=~"$bridge|"}',
+        "titleFormat": "{{alertname}}",
+        "textFormat": "{{bridge}} {{severity}}",
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runbook", default=RUNBOOK, help="the address of the runbook's page")
+    sys.stdout.write(dashboard(parser.parse_args().runbook))
