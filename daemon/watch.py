@@ -17,10 +17,10 @@ from reconciler.model import (
     Instant,
     Observation,
     Phase,
+    Proof,
     Reason,
     Record,
     Slot,
-    Verified,
 )
 from reconciler.ports import Bridge, Clock
 from reconciler.records import Action
@@ -162,7 +162,7 @@ class TimedBridge:
         with self._durations.labels(self._name, "initialize").time():
             await self._bridge.initialize(slot, credentials, fingerprint)
 
-    async def verify(self, slot: Slot) -> Verified:
+    async def verify(self, slot: Slot) -> Proof:
         with self._durations.labels(self._name, "verify").time():
             return await self._bridge.verify(slot)
 

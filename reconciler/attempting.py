@@ -62,7 +62,8 @@ class Attempter:
             case Action.INITIALIZE:
                 return await self._initialize(job)
             case Action.VERIFY:
-                return Outcome(Action.VERIFY, verified=await bridge.verify(record.slot))
+                proof = await bridge.verify(record.slot)
+                return Outcome(Action.VERIFY, verified=proof.verified, rights=proof.rights)
             case Action.REMOVE:
                 await bridge.remove(record.slot, record.fingerprint or record.sent)
                 return Outcome(Action.REMOVE)
@@ -74,12 +75,14 @@ class Attempter:
             raise ValueError("nothing to send")
         await bridge.initialize(slot, job.credentials, job.record.sent)
         try:
-            verified = await bridge.verify(slot)
+            proof = await bridge.verify(slot)
         except Refused as verdict:
             return Outcome(Action.INITIALIZE, verdict, applied=True)
         except Verdict as unproven:
             return Outcome(Action.INITIALIZE, applied=True, unproven=unproven)
-        return Outcome(Action.INITIALIZE, applied=True, verified=verified)
+        return Outcome(
+            Action.INITIALIZE, applied=True, verified=proof.verified, rights=proof.rights
+        )
 
     def _pace(self, exchange: str, verdict: Verdict | None, began: float) -> None:
         desk, rules = self._desk, self._ports.rules

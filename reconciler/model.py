@@ -95,6 +95,25 @@ class Verified(StrEnum):
     FAILED = "failed"
 
 
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a key may do; None is what its exchange does not tell."""
+
+    read: bool | None = None
+    trade: bool | None = None
+    withdraw: bool | None = None
+    ip_restricted: bool | None = None
+    expires_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a verification found. *rights* is None where the bridge told none."""
+
+    verified: Verified
+    rights: Rights | None = None
+
+
 class Urgency(IntEnum):
     """The classes of work; lower is sooner."""
 
@@ -169,7 +188,7 @@ class Record:
     *digest* is that of the key row which *phase* speaks of. *sent* is the fingerprint last sent,
     *fingerprint* the one last applied. *adopted*: live, though we never applied it. An open
     intent is the epoch that started an attempt and has not written its outcome. *verified_at* is
-    when an authenticated call last succeeded.
+    when an authenticated call last succeeded; *rights* are those last told of these credentials.
     """
 
     slot: Slot
@@ -195,6 +214,7 @@ class Record:
     live_since: Instant | None = None
     verified: Verified = Verified.UNKNOWN
     verified_at: Instant | None = None
+    rights: Rights | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from reconciler.model import (
     Lane,
     Lease,
     Observation,
+    Proof,
     Reason,
     Record,
     SealedKey,
     Slot,
     Survey,
-    Verified,
 )
 from reconciler.sharing import Sharing
 
@@ -168,7 +168,7 @@ class Bridge(Protocol):
         """Add the connector, or replace what is there."""
         ...
 
-    async def verify(self, slot: Slot) -> Verified:
+    async def verify(self, slot: Slot) -> Proof:
         """Prove the connector by an authenticated call; UNKNOWN if this bridge cannot tell.
 
         Raises Refused if the exchange says no, NotThere if there is no connector.

@@ -14,6 +14,7 @@ from reconciler.model import (
     Phase,
     Reason,
     Record,
+    Rights,
     SealedKey,
     Slot,
     StoredKey,
@@ -58,6 +59,7 @@ class Outcome:
     verdict: Verdict | None = None
     applied: bool = False
     verified: Verified = Verified.UNKNOWN
+    rights: Rights | None = None
     unproven: Verdict | None = None
 
     @property
@@ -109,6 +111,7 @@ class Scribe:
                 intent_at=self.now,
                 verified=Verified.UNKNOWN if fresh else record.verified,
                 verified_at=None if fresh else record.verified_at,
+                rights=None if fresh else record.rights,
             ),
             self.rules.longest_request,
         )
@@ -146,7 +149,7 @@ class Scribe:
         if record.phase is Phase.PARKED and outcome.verified is Verified.UNKNOWN:
             verdict = NotThere("this bridge cannot prove a connector, so it is added again")
             return self._failed(record, record, verdict, proof=True)
-        live = self._live(record, Event.DONE, outcome.verified)
+        live = self._live(record, Event.DONE, outcome.verified, outcome.rights)
         if outcome.unproven is None:
             return self._due(live, self._until_verified(), Urgency.PROOF)
         live = replace(live, message=str(outcome.unproven))
@@ -194,7 +197,9 @@ class Scribe:
         live = replace(live, adopted=True, live_since=self.now, first_unready_at=None)
         return self._due(live, urgency=Urgency.SOON)
 
-    def _live(self, record: Record, event: Event, verified: Verified) -> Record:
+    def _live(
+        self, record: Record, event: Event, verified: Verified, rights: Rights | None = None
+    ) -> Record:
         reason = Reason.ADOPTED if record.adopted else Reason.APPLIED
         live = self._move(record, event, reason)
         proven = verified is Verified.OK
@@ -206,8 +211,9 @@ class Scribe:
             failures=0 if record.phase is Phase.LIVE and self._stable(record) else record.failures,
             first_unready_at=None,
             live_since=record.live_since if record.phase is Phase.LIVE else self.now,
-            verified=verified if proven else before,
+            verified=Verified.OK if proven else before,
             verified_at=self.now if proven else record.verified_at,
+            rights=rights or record.rights,
         )
 
     def _stable(self, record: Record) -> bool:

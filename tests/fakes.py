@@ -30,8 +30,10 @@ from reconciler.model import (
     Lease,
     Observation,
     Phase,
+    Proof,
     Reason,
     Record,
+    Rights,
     SealedKey,
     Secret,
     Slot,
@@ -718,6 +720,7 @@ class FakeBridge:
     ) -> None:
         self.name = name
         self.labels, self.removes, self.proves = labels, removes, proves
+        self.rights: Rights | None = None
         self.connectors: dict[Slot, Installed] = {}
         self.calls: list[Call] = []
         self.down = False
@@ -791,16 +794,16 @@ class FakeBridge:
             self.connectors[slot] = Installed(api_key, label)
         self._end(fault)
 
-    async def verify(self, slot: Slot) -> Verified:
+    async def verify(self, slot: Slot) -> Proof:
         fault = await self._begin(Call("verify", slot, anyio.current_time()))
         if not self.proves:
-            return Verified.UNKNOWN
+            return Proof(Verified.UNKNOWN)
         if slot not in self.connectors:
             raise NotThere("no such connector")
         if self.connectors[slot].api_key in self.refused:
             raise Refused("invalid api key")
         self._end(fault)
-        return Verified.OK
+        return Proof(Verified.OK, self.rights)
 
     async def remove(self, slot: Slot, fingerprint: str | None) -> None:
         fault = await self._begin(Call("remove", slot, anyio.current_time()))

@@ -4,11 +4,12 @@ from typing import Protocol
 from urllib.parse import quote
 
 from daemon.bridges.balances import Balances, Failure, portfolio
+from daemon.bridges.checks import proof
 from daemon.bridges.line import MIB, Line, Patience
 from daemon.bridges.listing import TESTNET, Foreign, Listing, ours, story
 from daemon.bridges.translate import Answer, in_words, made, spoken, verdict
 from daemon.scrub import scrubbed, shown
-from reconciler.model import BridgeName, Slot, Verified
+from reconciler.model import BridgeName, Proof, Slot, Verified
 from reconciler.ports import Clock
 from reconciler.verdicts import (
     ExchangeAway,
@@ -41,7 +42,7 @@ class Dialect(Protocol):
         """Return the fields of an add that carry the fingerprint."""
         ...
 
-    async def verify(self, slot: Slot) -> Verified: ...
+    async def verify(self, slot: Slot) -> Proof: ...
 
     async def remove(self, slot: Slot, fingerprint: str | None) -> None: ...
 
@@ -107,14 +108,12 @@ class Ours(Spoken):
     def label(self, fingerprint: str) -> dict[str, str]:
         return {"fingerprint": fingerprint}
 
-    async def verify(self, slot: Slot) -> Verified:
+    async def verify(self, slot: Slot) -> Proof:
         body = {"account_name": slot.account, "connector_name": slot.connector}
         seconds = self.patience.proof
         answer = await self.line.ask("POST", "connectors/verify", body=body, seconds=seconds)
         self.done(answer)
-        # Where an exchange answers anybody, the bridge has asked it and proven nothing.
-        unproven = (answer.json() or {}).get("verified_at", "") is None
-        return Verified.UNKNOWN if unproven else Verified.OK
+        return proof(answer)
 
     async def remove(self, slot: Slot, fingerprint: str | None) -> None:
         path = f"connectors/{quote(slot.account, safe='')}/{quote(slot.connector, safe='')}"
@@ -150,7 +149,7 @@ class Story(Spoken):
     def label(self, fingerprint: str) -> dict[str, str]:  # noqa: ARG002 - it keeps none
         return {}
 
-    async def verify(self, slot: Slot) -> Verified:
+    async def verify(self, slot: Slot) -> Proof:
         """Read the balances: the only authenticated call there is."""
         query, seconds = {"account": slot.account}, self.patience.proof
         answer = await self.line.ask("GET", "portfolio", query=query, seconds=seconds)
@@ -159,13 +158,14 @@ class Story(Spoken):
         if not answer.ok:
             raise self.failure(answer)
         found = portfolio(answer, self.clock.now())
-        return _proof(found.by_connector.get(slot.connector)) if found.keyed else Verified.UNKNOWN
+        of_it = found.by_connector.get(slot.connector) if found.keyed else None
+        return Proof(_proven(of_it))
 
     async def remove(self, slot: Slot, fingerprint: str | None) -> None:  # noqa: ARG002
         raise Unsupported("this bridge has no way to remove a connector")
 
 
-def _proof(found: Balances | Failure | None) -> Verified:
+def _proven(found: Balances | Failure | None) -> Verified:
     if isinstance(found, Failure):
         raise found.verdict
     # Such bridges show an empty balance also when the exchange answered with nonsense.

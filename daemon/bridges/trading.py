@@ -15,7 +15,7 @@ from daemon.bridges.line import Line, Patience, open_line
 from daemon.bridges.listing import Foreign, Listing
 from daemon.bridges.offers import Offer, offers
 from daemon.scrub import shown
-from reconciler.model import BridgeName, Credentials, Observation, Slot, Verified
+from reconciler.model import BridgeName, Credentials, Observation, Proof, Slot
 from reconciler.ports import Clock
 from reconciler.verdicts import NotThere, Unavailable
 
@@ -67,7 +67,7 @@ class TradingBridge:
             await self._make_account(slot.account)
             await self._add(slot, credentials, dialect.label(fingerprint))
 
-    async def verify(self, slot: Slot) -> Verified:
+    async def verify(self, slot: Slot) -> Proof:
         """Prove the connector, by the balances where there is no other way."""
         dialect = await self._speaking()
         with self._noticing_absence():

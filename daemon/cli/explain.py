@@ -17,6 +17,7 @@ from daemon.cli.parts import command_app
 from daemon.cli.pauses import cure_of, of_key, words_of
 from daemon.cli.reach import ForAll, opened, settings
 from daemon.clock import SystemClock
+from daemon.rights import rights_words, warnings_of
 from daemon.settings import routes_of
 from daemon.store.away import away, whereabouts
 from daemon.store.pauses import Pause, Pauses
@@ -171,6 +172,7 @@ def chain(stored: Stored, keyring: Keyring, shown: Shown, now: Instant) -> Itera
     yield _connector(stored, now)
     yield _listing(stored, shown)
     yield _credentials(stored.key, now)
+    yield _rights(stored.key, now)
     yield _balance(shown)
 
 
@@ -277,6 +279,14 @@ def _credentials(key: KeyStatus, now: Instant) -> Link:
         found = f"{sentence(Reason.REFUSED)}, {proven}"
         return Link("credentials", ok=False, found=found, cure=_cure(key, Reason.REFUSED))
     return Link("credentials", ok=True if key.verified == "ok" else None, found=proven)
+
+
+def _rights(key: KeyStatus, now: Instant) -> Link:
+    """Warnings break nothing: the key works."""
+    if key.rights is None:
+        return Link("rights", ok=None, found="its exchange does not tell what it may do")
+    warned = [f"WARNING: {each.text}" for each in warnings_of(key.rights, now)]
+    return Link("rights", ok=True, found="; ".join([rights_words(key.rights), *warned]))
 
 
 def _balance(shown: Shown) -> Link:

@@ -15,6 +15,7 @@ from daemon.cli.parts import command_app
 from daemon.cli.pauses import described, of_key
 from daemon.cli.reach import ForDatabase, database, settings
 from daemon.clock import SystemClock
+from daemon.rights import warnings_of
 from daemon.store.pauses import Pause, Pauses
 from daemon.store.status import BridgeStatus, KeyStatus, Leftover, Status
 from daemon.words import relative, sentence
@@ -155,7 +156,6 @@ def _of_bridge(name: BridgeName, bridge: BridgeStatus | None, now: Instant) -> s
 
 def _cells(key: KeyStatus, pauses: Sequence[Pause], now: Instant) -> tuple[str, ...]:
     live, inactive = key.phase == Phase.LIVE, key.phase == "inactive"
-    plain = live and key.reason == Reason.APPLIED and not key.message
     held = any(of_key(pauses, key))
     return (
         *(short(key.key_id), key.client, key.exchange + (" (testnet)" if key.is_testnet else "")),
@@ -163,8 +163,15 @@ def _cells(key: KeyStatus, pauses: Sequence[Pause], now: Instant) -> tuple[str, 
         key.phase,
         "paused" if held else "" if live or inactive else relative(key.due_at, now),
         "" if inactive else _verified(key, now),
-        "" if plain else sentence(key.reason, key.message),
+        "; ".join(_words(key, now)),
     )
+
+
+def _words(key: KeyStatus, now: Instant) -> Iterator[str]:
+    """Yield what is to be said of a key beside its phase."""
+    if key.phase != Phase.LIVE or key.reason != Reason.APPLIED or key.message:
+        yield sentence(key.reason, key.message)
+    yield from (warned.text for warned in warnings_of(key.rights, now))
 
 
 def _verified(key: KeyStatus, now: Instant) -> str:

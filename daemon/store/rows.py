@@ -14,6 +14,7 @@ from reconciler.model import (
     Phase,
     Reason,
     Record,
+    Rights,
     Slot,
     StoredKey,
     Urgency,
@@ -31,6 +32,8 @@ _KINDS = {
     "urgency": Urgency,
     "verified": Verified,
 }
+
+_RIGHTS = msgspec.json.Decoder(Rights)
 
 KEY_COLUMNS = (
     "key_id",
@@ -53,8 +56,17 @@ def to_record(row: Sequence[Any]) -> Record:
     values = dict(zip(COLUMNS, row, strict=True))
     for name, kind in _KINDS.items():
         values[name] = kind(values[name])
+    values["rights"] = to_rights(values["rights"])
     slot = Slot(BridgeName(values["bridge"]), values["account"], values["connector"])
     return Record(slot=slot, **{name: values[name] for name in _FIELDS})
+
+
+def to_rights(said: str | None) -> Rights | None:
+    """Return what a column says, None if it says nothing, or what we cannot read."""
+    try:
+        return None if said is None else _RIGHTS.decode(said)
+    except msgspec.MsgspecError:  # of a later version
+        return None
 
 
 def to_json(records: Sequence[Record]) -> str:

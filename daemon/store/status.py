@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.desired import BRIDGE, ROUTES, desired, paused
 from daemon.store.engine import transaction
-from daemon.store.rows import columns, slot_row, to_record
-from reconciler.model import BridgeName, ClientId, KeyId, Record, Slot
+from daemon.store.rows import columns, slot_row, to_record, to_rights
+from reconciler.model import BridgeName, ClientId, KeyId, Record, Rights, Slot
 from reconciler.routes import MAIN
 
 
@@ -43,6 +43,7 @@ class KeyStatus:
     verified: str
     verified_at: datetime | None
     holder_id: UUID | None
+    rights: Rights | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ SELECT k.id, k.client_id, n.name, {BRIDGE} AS bridge,
     ELSE coalesce(r.reason, 'new')
   END AS reason,
   coalesce(r.message, ''), coalesce(r.failures, 0), r.due_at, r.last_attempt_at, r.live_since,
-  coalesce(r.verified, 'unknown'), r.verified_at, nullif(d.key_id, k.id)
+  coalesce(r.verified, 'unknown'), r.verified_at, nullif(d.key_id, k.id),
+  r.rights
 FROM bridgetender.keys() k
 JOIN named n ON n.id = k.client_id {ROUTES}
 LEFT JOIN placed p ON p.key_id = k.id
@@ -147,18 +149,18 @@ class Status:
         self._bridge = main
 
     async def keys(self) -> Sequence[KeyStatus]:
-        return [KeyStatus(*row) for row in await self._ask(_KEYS, bridge=self._bridge)]
+        return [_of_key(row) for row in await self._ask(_KEYS, bridge=self._bridge)]
 
     async def key(self, key_id: KeyId) -> KeyStatus | None:
         async with transaction(self._engine) as connection:
             whose = (await connection.execute(_WHOSE, {"key": key_id})).scalars().all()
             values = {"bridge": self._bridge, "key": key_id, "clients": whose}
             row = (await connection.execute(_KEY, values)).first()
-        return KeyStatus(*row) if row else None
+        return _of_key(row) if row else None
 
     async def of_client(self, client_id: ClientId) -> Sequence[KeyStatus]:
         rows = await self._ask(_OF_CLIENT, bridge=self._bridge, clients=[client_id])
-        return [KeyStatus(*row) for row in rows]
+        return [_of_key(row) for row in rows]
 
     async def tried(self, client_id: ClientId) -> Mapping[KeyId, datetime]:
         """Return when what came of each key's last attempt was written; none while one is due."""
@@ -178,3 +180,7 @@ class Status:
     async def _ask(self, query: TextClause, **values: object) -> Sequence[tuple[Any, ...]]:
         async with transaction(self._engine) as connection:
             return (await connection.execute(query, values)).all()
+
+
+def _of_key(row: Sequence[Any]) -> KeyStatus:
+    return KeyStatus(*(*row[:-1], to_rights(row[-1])))

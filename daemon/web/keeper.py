@@ -1,7 +1,7 @@
 """What people do to clients and keys by API and console, and what they are told of it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.entry import KeyEntry, account_name, client_name, filed_account, key_entry, key_label
 from daemon.exchanges import WITHOUT
 from daemon.intake import Intake
+from daemon.rights import warnings_of
 from daemon.sealing import sealed
 from daemon.store.audit import Actor
 from daemon.store.keyring import check_keyring
@@ -19,11 +20,20 @@ from daemon.store.people import CREDENTIALS, Client, NoSuchThing, People, Sealed
 from daemon.store.routes import routes_in_force
 from daemon.store.status import KeyStatus, Status
 from daemon.vault import Keyring, ends
-from daemon.web.models import AddedKey, ChangedKey, ClientChange, KeyChange, KeyState, Standing
+from daemon.web.models import (
+    AddedKey,
+    ChangedKey,
+    ClientChange,
+    KeyChange,
+    KeyRights,
+    KeyState,
+    KeyWarning,
+    Standing,
+)
 from daemon.web.news import News
 from daemon.web.problems import Problem
 from daemon.words import cure, requests, sentence
-from reconciler.model import BridgeName, ClientId, KeyId, Phase, Reason
+from reconciler.model import BridgeName, ClientId, Instant, KeyId, Phase, Reason
 from reconciler.ports import Clock
 from reconciler.slots import account_name as account_of
 from reconciler.slots import canonical
@@ -254,7 +264,7 @@ class Keeper:
 
     def _shown(self, state: KeyStatus, api_key: str | None) -> KeyState:
         """Return what people see of a key; *api_key* is its ciphertext."""
-        return KeyState(**dict(standing(state)), api_key=self._ends(api_key))
+        return KeyState(**dict(standing(state, self.clock.now())), api_key=self._ends(api_key))
 
     def _ends(self, api_key: str | None) -> str | None:
         if api_key is None:
@@ -277,15 +287,17 @@ class Keeper:
         )
 
 
-def standing(state: KeyStatus) -> Standing:
+def standing(state: KeyStatus, now: Instant) -> Standing:
     """Return where a key stands, in words too."""
-    names = Standing.model_fields.keys() & set(KeyStatus.__slots__)
+    names = Standing.model_fields.keys() & set(KeyStatus.__slots__) - {"rights"}
     values = {name: getattr(state, name) for name in names}
     return Standing(
         **values,
         id=state.key_id,
         why=sentence(state.reason, state.message),
         todo=cure(state.reason, requests(str(state.key_id), str(state.client_id))),
+        rights=KeyRights(**asdict(state.rights)) if state.rights else None,
+        warnings=[KeyWarning(**asdict(each)) for each in warnings_of(state.rights, now)],
     )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from daemon.rights import warnings_of
 from daemon.store.status import KeyStatus
 from daemon.web.roster import Snapshot
 
@@ -34,6 +35,7 @@ class Wanted:
     exchange: str | None = None
     bridge: str | None = None
     client_id: UUID | None = None
+    warning: str | None = None
     sort: Sort = "client"
     order: Order = "asc"
     limit: int = 100
@@ -84,7 +86,14 @@ def _found(snapshot: Snapshot, wanted: Wanted) -> list[KeyStatus]:
         for key, text in zip(snapshot.keys, snapshot.texts, strict=True)
         if all(word in text for word in words)
         and all(getattr(key, name) == value for name, value in same)
+        and _warned(key, snapshot, wanted)
     ]
+
+
+def _warned(key: KeyStatus, snapshot: Snapshot, wanted: Wanted) -> bool:
+    if wanted.warning is None:
+        return True
+    return wanted.warning in {each.code for each in warnings_of(key.rights, snapshot.at)}
 
 
 def _first(pair: tuple[Place, KeyStatus]) -> Place:

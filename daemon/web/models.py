@@ -77,8 +77,26 @@ class ClientChange(Asked):
     status: Literal["ACTIVE", "PAUSED", "SUSPENDED"] | None = None
 
 
+class KeyRights(BaseModel):
+    """What a key may do; null is what its exchange does not tell."""
+
+    read: bool | None
+    trade: bool | None
+    withdraw: bool | None
+    ip_restricted: bool | None
+    expires_at: datetime | None
+
+
+class KeyWarning(BaseModel):
+    code: Annotated[str, Field(examples=["may_withdraw"])]
+    text: str
+
+
 class Standing(BaseModel):
-    """One key and where it stands: `why` in words, `todo` what helps, `due_at` the next try."""
+    """One key and where it stands: `why` in words, `todo` what helps, `due_at` the next try.
+
+    `rights` are what its exchange told when it was last proven, null if it told none.
+    """
 
     id: UUID
     client_id: UUID
@@ -100,27 +118,14 @@ class Standing(BaseModel):
     live_since: datetime | None
     verified: str
     verified_at: datetime | None
+    rights: KeyRights | None
+    warnings: list[KeyWarning]
 
 
 class KeyState(Standing):
     """The same with the ends of the API key; null is one that this daemon cannot decrypt."""
 
     api_key: Annotated[str | None, Field(examples=["abcd…wxyz"])]
-
-
-class KeyRights(BaseModel):
-    """What a key may do; null is what its exchange does not tell."""
-
-    read: bool | None
-    trade: bool | None
-    withdraw: bool | None
-    ip_restricted: bool | None
-    expires_at: datetime | None
-
-
-class KeyWarning(BaseModel):
-    code: Annotated[str, Field(examples=["may_withdraw"])]
-    text: str
 
 
 class Checked(BaseModel):

@@ -26,6 +26,7 @@ from reconciler.model import (
     Phase,
     Reason,
     Record,
+    Rights,
     Slot,
     StoredKey,
     Transition,
@@ -562,7 +563,7 @@ async def test_another_bridges_records_are_left_alone(store: Store) -> None:
 async def test_a_record_comes_back_as_it_was_written(store: Store) -> None:
     _, want = await acme(store)
     lease = await leased(store)
-    moments = iter(NOW + timedelta(seconds=s, microseconds=s) for s in range(1, 9))
+    moments = iter(NOW + timedelta(seconds=s, microseconds=s) for s in range(1, 10))
     record = Record(
         slot=want.slot,
         key_id=want.id,
@@ -587,6 +588,7 @@ async def test_a_record_comes_back_as_it_was_written(store: Store) -> None:
         live_since=next(moments),
         verified=Verified.FAILED,
         verified_at=next(moments),
+        rights=Rights(read=True, withdraw=False, expires_at=next(moments)),
     )
 
     await store.ledger.plan(lease, [record])

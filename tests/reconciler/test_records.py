@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.model import Phase, Reason, Record, Urgency, Verified
+from reconciler.model import Phase, Reason, Record, Rights, Urgency, Verified
 from reconciler.records import REASONS, Action, Outcome
 from reconciler.steps import Adopt, Confirm, Forget, Initialize, Park, Remove
 from reconciler.verdicts import (
@@ -150,6 +150,17 @@ def test_other_credentials_have_proven_nothing_yet() -> None:
     assert started(before).verified is Verified.OK
     assert started(before, "fresh").verified is Verified.UNKNOWN
     assert started(before, "fresh").verified_at is None
+
+
+def test_rights_are_those_last_told_of_these_credentials() -> None:
+    rights, fewer = Rights(withdraw=True), Rights(withdraw=False)
+    told = scribe().attempted(started(), replace(SENT, rights=rights))
+    assert told.rights == rights
+    assert scribe().attempted(told, PROVED).rights == rights
+    assert scribe().attempted(told, replace(PROVED, rights=fewer)).rights == fewer
+    pending = replace(told, phase=Phase.PENDING)
+    assert started(pending).rights == rights
+    assert started(pending, "fresh").rights is None
 
 
 def test_a_row_written_anew_with_the_same_credentials_is_live_without_a_call() -> None:

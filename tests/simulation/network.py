@@ -22,12 +22,12 @@ from reconciler.model import (
     Lane,
     Lease,
     Observation,
+    Proof,
     Reason,
     Record,
     SealedKey,
     Slot,
     Survey,
-    Verified,
 )
 from reconciler.ports import Clients
 from reconciler.sharing import Sharing
@@ -207,7 +207,7 @@ class FarBridge:
             api_key,
         )
 
-    async def verify(self, slot: Slot) -> Verified:
+    async def verify(self, slot: Slot) -> Proof:
         return await self._change("verify", slot, lambda: self._bridge.verify(slot))
 
     async def remove(self, slot: Slot, fingerprint: str | None) -> None:

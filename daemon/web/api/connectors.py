@@ -19,6 +19,7 @@ from daemon.web.roster import Roster
 from daemon.web.sessions import Sessions
 
 routes = router("/api/admin", "connectors")
+_WARNING = "Of its rights: may_withdraw or expires_soon."
 Text = Annotated[str | None, Query(max_length=200)]
 
 
@@ -45,12 +46,15 @@ async def wanted(  # noqa: PLR0913 - each is a parameter of the URL
     exchange: Text = None,
     bridge: Text = None,
     client_id: Id | None = None,
+    warning: Annotated[str | None, Query(max_length=200, description=_WARNING)] = None,
     sort: Sort = "client",
     order: Order = "asc",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     cursor: Annotated[str | None, Query(max_length=2_000)] = None,
 ) -> Wanted:
-    return Wanted(q, phase, reason, exchange, bridge, client_id, sort, order, limit, cursor)
+    return Wanted(
+        q, phase, reason, exchange, bridge, client_id, warning, sort, order, limit, cursor
+    )
 
 
 Rostered = Annotated[Roster, Depends(the_roster)]
@@ -66,7 +70,7 @@ async def list_connectors(roster: Rostered, wish: Wish, _: Viewer) -> Connectors
     except BadCursor as error:
         raise Problem("invalid", str(error)) from None
     return Connectors(
-        connectors=[standing(key) for key in page.keys],
+        connectors=[standing(key, snapshot.at) for key in page.keys],
         total=page.total,
         counts=dict(page.counts),
         next=page.next,

@@ -82,6 +82,7 @@ def summary(
     words = [f"{live} of {len(active)} active key(s) of {name} are live"]
     words += [f"{key.exchange}: {key.why}" for key in left[:10]]
     words += [f"and {len(left) - 10} more"] if len(left) > 10 else []
+    words += [f"{key.exchange}: {each.text}" for key in active[:10] for each in key.warnings]
     words += [f"bridge {each.bridge!r} is down: {each.reason}" for each in bridges if not each.up]
     words += [f"paused by {each.by}" for each in pauses[:1]]
     return "; ".join(words) + "."

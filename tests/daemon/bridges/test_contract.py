@@ -36,7 +36,8 @@ async def test_the_pulse_is_the_boot_id_of_the_listing(rig: Rig) -> None:
 
 async def test_a_connector_with_a_good_key_is_proven(rig: Rig) -> None:
     await rig.bridge.initialize(SLOT, credentials(), "f1")
-    assert await rig.bridge.verify(SLOT) is (Verified.OK if rig.proves else Verified.UNKNOWN)
+    proof = await rig.bridge.verify(SLOT)
+    assert proof.verified is (Verified.OK if rig.proves else Verified.UNKNOWN)
 
 
 async def test_a_wrong_key_is_refused_when_added_or_when_verified(rig: Rig) -> None:

@@ -286,7 +286,7 @@ async def test_a_testnet_key_is_never_sent_where_it_would_meet_the_real_exchange
 
 async def test_a_balance_proves_a_connector(bridge: TradingBridge) -> None:
     await bridge.initialize(SLOT, credentials(), "f1")
-    assert await bridge.verify(SLOT) is Verified.OK
+    assert (await bridge.verify(SLOT)).verified is Verified.OK
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ async def test_what_proves_nothing_is_unknown(
     bridge: TradingBridge, story: StoryBridge, balances: object
 ) -> None:
     story.instead[PORTFOLIO] = told(balances=balances)
-    assert await bridge.verify(SLOT) is Verified.UNKNOWN
+    assert (await bridge.verify(SLOT)).verified is Verified.UNKNOWN
 
 
 async def test_an_exchanges_failure_inside_a_200_is_read_from_its_text(

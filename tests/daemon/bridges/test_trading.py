@@ -1,6 +1,8 @@
 """What is asked of a bridge, in which dialect, and how often."""
 
 import json
+from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 import httpx
@@ -8,7 +10,7 @@ import msgspec
 import pytest
 
 from daemon.bridges.trading import TradingBridge
-from reconciler.model import Slot, Verified
+from reconciler.model import Proof, Rights, Slot, Verified
 from reconciler.verdicts import Throttled, Unavailable, Unclear, Verdict
 from tests.daemon.bridges.conftest import BRIDGE, SLOT, credentials, of_handler
 from tests.daemon.bridges.story import StoryBridge
@@ -316,7 +318,22 @@ async def test_only_a_proof_with_a_time_proves_whatever_else_is_told_of_the_key(
 ) -> None:
     ours = Ours(ROW)
     ours.tells = {"verified_at": verified_at, "rights": {"withdraw": True}, "warnings": [{}]}
-    assert await of_handler(ours).verify(SLOT) is verified
+    proof = await of_handler(ours).verify(SLOT)
+    assert proof == Proof(verified, Rights(withdraw=True))
+
+
+@pytest.mark.parametrize("rights", [None, "all", {"withdraw": "yes"}, {"expires_at": 7}])
+async def test_rights_that_make_no_sense_are_not_told_and_spoil_no_proof(rights: Any) -> None:
+    ours = Ours(ROW)
+    ours.tells = {"verified_at": "2026-11-28T12:00:00Z", "rights": rights}
+    assert await of_handler(ours).verify(SLOT) == Proof(Verified.OK)
+
+
+async def test_a_time_without_a_zone_is_utc() -> None:
+    ours = Ours(ROW)
+    ours.tells = {"rights": {"expires_at": "2026-11-28T12:00:00"}}
+    rights = (await of_handler(ours).verify(SLOT)).rights
+    assert rights == Rights(expires_at=datetime(2026, 11, 28, 12, tzinfo=UTC))
 
 
 async def test_every_request_carries_the_token() -> None:

@@ -8,13 +8,13 @@ import pytest
 from daemon.cli.exits import Code
 from daemon.store.people import People
 from daemon.vault import new_key
-from reconciler.model import ClientId, KeyId, Phase, Reason, Verified
+from reconciler.model import ClientId, KeyId, Phase, Reason, Rights, Verified
 
 pytestmark = pytest.mark.anyio
 ACME = "client_acme_capital"
 LINKS = [
     *("database", "row", "decryption", "account", "slot", "daemon", "bridge"),
-    *("connector", "listing", "credentials", "balance"),
+    *("connector", "listing", "credentials", "rights", "balance"),
 ]
 
 
@@ -29,7 +29,7 @@ async def live(daemon: Any, bridge: Any, key: KeyId) -> KeyId:
 
 async def _live(daemon: Any, key: KeyId, **more: Any) -> None:
     proven = {"verified": Verified.OK, "verified_at": daemon.now - timedelta(minutes=5)}
-    labels = {"fingerprint": "ours", "sent": "ours"}
+    labels = {"fingerprint": "ours", "sent": "ours", "rights": Rights(read=True, trade=True)}
     await daemon.write(key, Phase.LIVE, Reason.APPLIED, **(proven | labels | more))
 
 
@@ -59,6 +59,19 @@ async def test_a_live_key_holds_in_every_link(cli: Any, live: KeyId, bridge: Any
     said = json.loads((await cli("explain", str(live), "--json")).stdout)
     assert said["broken"] is None
     assert [link["name"] for link in said["links"]] == LINKS
+
+
+async def test_rights_are_told_and_a_warning_breaks_nothing(
+    cli: Any, daemon: Any, live: KeyId
+) -> None:
+    await _live(daemon, live, rights=Rights(read=True, withdraw=True, ip_restricted=False))
+    result = await cli("explain", str(live), "--json")
+    (found,) = (link for link in json.loads(result.stdout)["links"] if link["name"] == "rights")
+    assert result.exit_code == Code.OK
+    assert found["found"] == (
+        "may read and withdraw, trade: not told, from any address;"
+        " WARNING: it may withdraw funds: one without that right would do"
+    )
 
 
 async def test_a_disabled_key_is_broken_at_its_row(cli: Any, people: People, live: KeyId) -> None:

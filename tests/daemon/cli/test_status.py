@@ -7,7 +7,7 @@ import pytest
 
 from daemon.cli.exits import Code
 from daemon.store.people import People
-from reconciler.model import ClientId, KeyId, Phase, Reason, Verified
+from reconciler.model import ClientId, KeyId, Phase, Reason, Rights, Verified
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +35,17 @@ async def test_all_live_is_well_and_says_when_it_was_last_proven(
     assert bridge.endswith("held by host:1:test.")
     assert heading.split()[:4] == ["KEY", "CLIENT", "EXCHANGE", "PHASE"]
     assert line.split() == [str(key), "Acme", "Capital", "binance", "live", "7", "min", "ago"]
+
+
+async def test_a_key_that_may_withdraw_or_expires_is_said_to(
+    cli: Any, daemon: Any, key: KeyId
+) -> None:
+    await daemon.hold()
+    rights = Rights(withdraw=True, expires_at=daemon.now + timedelta(days=3, hours=1))
+    await daemon.write(key, Phase.LIVE, Reason.APPLIED, rights=rights)
+    said = (await cli("status")).stdout
+    assert "it may withdraw funds: one without that right would do" in said
+    assert "in 3 days: rotate it" in said
 
 
 async def test_credentials_that_worked_before_say_when(cli: Any, daemon: Any, key: KeyId) -> None:

@@ -19,7 +19,7 @@ from daemon.store.tokens import Tokens
 from daemon.web.events import EventStream, changes
 from daemon.web.listing import BadCursor, Order, Wanted, page_of
 from daemon.web.roster import Snapshot
-from reconciler.model import BridgeName, ClientId, KeyId
+from reconciler.model import BridgeName, ClientId, KeyId, Rights
 from tests.daemon.web.conftest import KEY, Office
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +54,13 @@ def key(number: int, **more: Any) -> KeyStatus:
 
 def listed(keys: list[KeyStatus], **more: Any) -> list[int]:
     return [k.key_id.int for k in page_of(Snapshot("1", NOON, keys), Wanted(**more)).keys]
+
+
+def test_keys_that_may_withdraw_or_expire_are_found() -> None:
+    soon = Rights(expires_at=NOON)
+    keys = [key(1), key(2, rights=Rights(withdraw=True)), key(3, rights=soon)]
+    assert listed(keys, warning="may_withdraw") == [2]
+    assert listed(keys, warning="expires_soon") == [3]
 
 
 MIXED = [
