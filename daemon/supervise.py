@@ -196,6 +196,6 @@ async def _hear(parts: Parts, fleet: Fleet) -> None:
         parts.news.tell()
         parts.roster.touch()
 
-    heed = Heed(look, fleet.ask, parts.metrics.listen_connected.set, moved)
+    heed = Heed(look, fleet.ask, parts.metrics.listen_connected.set, moved, parts.gate.forget)
     patience = Patience(poll=parts.settings.poll.total_seconds())
     await listen(parts.engine, parts.ear, heed, patience)

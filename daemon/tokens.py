@@ -28,6 +28,8 @@ class Token:
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    logouts: int = 0
+    """How often its sessions were ended; one that began before is over."""
 
     def good(self, now: Instant) -> bool:
         """Tell whether it opens anything at *now*."""

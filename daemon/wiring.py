@@ -76,11 +76,14 @@ class Parts:
     """Tells API and console that outcomes were written."""
     roster: Roster = field(init=False)
     """Where all keys stand, for all who look at once."""
+    gate: Gate = field(init=False)
+    """Knows who comes in."""
     holder: str = field(default_factory=holder_name)
     """This replica, whatever bridge it speaks of: replicas share them by how many each holds."""
 
     def __post_init__(self) -> None:
         self.roster = Roster(self.api_engine, self.main, self.clock)
+        self.gate = Gate(Tokens(self.api_engine), self.clock)
 
     def main(self) -> BridgeName:
         """Return the bridge of every key that no other is for, as the settings are now."""
@@ -145,7 +148,7 @@ def backend_of(parts: Parts, enquiries: Enquiries) -> Backend:
         parts.clock,
         parts.news,
     )
-    gate, answers = Gate(Tokens(parts.api_engine), parts.clock), Answers(parts.api_engine)
+    gate, answers = parts.gate, Answers(parts.api_engine)
     teller, checker = Teller(keeper, enquiries), Checker(enquiries)
     forms = ExchangeForms(lambda: enquiries.exchanges(parts.main()))
     return Backend(keeper, gate, answers, teller, checker, parts.roster, forms)

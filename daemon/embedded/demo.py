@@ -17,6 +17,7 @@ import httpx
 from daemon.bridges.balances import Balances, Failure
 from daemon.bridges.trading import TradingBridge, open_bridge
 from daemon.clock import SystemClock
+from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.guests import Welcome, welcome
 from daemon.embedded.stage import Stage, scratch, staged
 from daemon.store.people import People, SealedEntry
@@ -28,6 +29,8 @@ from reconciler.verdicts import Verdict
 
 PATIENCE = 120.0
 """Seconds after which the demo gives up waiting, on however busy a machine."""
+REST = 20.0
+"""Seconds for which a bridge that somebody killed stays away: long enough to see what happens."""
 _GLANCE = 0.1
 """Seconds between two looks at where the keys stand."""
 
@@ -221,10 +224,12 @@ class Play:
         )
 
     async def watch(self) -> None:
-        """Show how things stand, for ever."""
-        while True:
-            self._audience.show(await self._scene())
-            await anyio.sleep(1)
+        """Show how things stand, for ever; whoever kills the bridge sees it come back."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(revive_the_bridge, self.stage, self._audience)
+            while True:
+                self._audience.show(await self._scene())
+                await anyio.sleep(1)
 
     async def _until(self, true: Callable[[Scene], Any], otherwise: str) -> None:
         with anyio.move_on_after(PATIENCE):
@@ -275,6 +280,20 @@ class Play:
         logs = [path async for path in anyio.Path(self.stage.directory).rglob("*.log")]
         texts += [(await log.read_bytes()).decode(errors="replace") for log in logs]
         return sum(text.count(secret) for secret in self._secrets for text in texts)
+
+
+async def revive_the_bridge(stage: Stage, audience: Audience) -> None:
+    """Start the bridge anew a while after each of its ends."""
+    while True:
+        await stage.children["bridge"].wait()
+        audience.say(f"The bridge has ended; it comes back, empty, in {REST:.0f} s")
+        await anyio.sleep(REST)
+        try:
+            await stage.start_bridge()
+        except EmbeddedError as error:  # somebody may have put another in its place
+            audience.say(f"It does not come back: {error}")
+            return
+        audience.say(f"The bridge is back, with the process id {stage.children['bridge'].pid}")
 
 
 def _settled(scene: Scene) -> bool:

@@ -35,6 +35,7 @@ class Welcome:
             "health": stage.addresses["daemon"],
             "bridge": stage.bridge_url,
             "bridge_pid": stage.children["bridge"].pid,
+            "bridge_pid_file": str(stage.pid_file("bridge")),
             "paper": stage.addresses["paper"],
             "admin_token": self.admin.reveal(),
             "clients": clients,

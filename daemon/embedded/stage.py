@@ -51,6 +51,10 @@ class Stage:
     def key_file(self) -> Path:
         return self.directory / "encryption-key"
 
+    def pid_file(self, name: str) -> Path:
+        """Return the file that holds the present process's id."""
+        return self.directory / f"{name}.pid"
+
     def environment(self, health_port: int = 0, api_port: int = 0) -> dict[str, str]:
         """Return what the daemon, or a command beside it, needs to know."""
         return {
@@ -111,6 +115,7 @@ class Stage:
         env = clean_environment() | dict(environment or {})
         child = Child.start([sys.executable, *arguments], env=env, log=log)
         self.children[name] = child
+        self.pid_file(name).write_text(f"{child.pid}\n")
         words = await _said(name, child, log, said_before)
         self.addresses[name] = str(words.get("address") or words["health"])
         if "api" in words:

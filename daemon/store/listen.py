@@ -17,6 +17,7 @@ from daemon.store.engine import driver_of, storing, transaction
 from daemon.store.hooks import HINTING
 from daemon.store.leases import FREE_CHANNEL
 from daemon.store.ledger import OUTCOMES
+from daemon.store.tokens import CHANGED
 from reconciler.model import BridgeName, ClientId
 from reconciler.ports import Clients
 from reconciler.verdicts import StoreError
@@ -31,13 +32,14 @@ _NOTIFY = text("SELECT pg_notify(:channel, :word)")
 class Heed:
     """Who is told what: whose slots to look at, which bridge is free, whether LISTEN works.
 
-    *moved*: an attempt has ended, here or elsewhere.
+    *moved*: an attempt has ended, here or elsewhere; *revoked*: a token or session has.
     """
 
     look: Callable[[Clients], None]
     free: Callable[[BridgeName], None]
     connected: Callable[[bool], None]
     moved: Callable[[], None] = lambda: None
+    revoked: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ async def _hear(engine: AsyncEngine, ear: AsyncEngine, heed: Heed, patience: Pat
         await driver.add_listener(PROOF_CHANNEL, echo.note)
         await driver.add_listener(FREE_CHANNEL, lambda *words: heed.free(BridgeName(words[-1])))
         await driver.add_listener(OUTCOMES, lambda *_: heed.moved())
+        await driver.add_listener(CHANGED, lambda *_: heed.revoked())
         await driver.add_listener(CHANNEL, lambda *words: heed.look(parse(str(words[-1]))))
         proven, hinted = -math.inf, None
         while not gone.is_set():

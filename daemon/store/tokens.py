@@ -12,6 +12,9 @@ from daemon.store.people import NoSuchThing
 from daemon.tokens import Role, Token
 from reconciler.model import ClientId, Instant
 
+CHANGED = "bridgetender_tokens"
+"""The channel that tells that a token, or a session of one, opens nothing any more."""
+
 
 class Tokens:
     """Makes, finds and revokes them. May raise StoreError."""
@@ -78,9 +81,16 @@ class Tokens:
             for row in rows:
                 told = {"name": row[1], "token": row[0]}
                 await note(connection, by, "token_revoked", told, client_id=row[3])
+            await connection.execute(_TELL)
         if not rows:
             raise NoSuchThing("no such token is in use: see 'bridgetender token list'")
         return [Token(*row) for row in rows]
+
+    async def log_out(self, token_id: UUID) -> None:
+        """End every session that was begun with the token; the token itself stays good."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(_LOG_OUT, {"id": token_id})
+            await connection.execute(_TELL)
 
     async def used(self, token_id: UUID, at: Instant) -> None:
         """Write down when it was used; a minute more or less does not matter."""
@@ -88,7 +98,9 @@ class Tokens:
             await connection.execute(_USED, {"id": token_id, "at": at})
 
 
-_COLUMNS = "id, name, role, client_id, by, created_at, expires_at, last_used_at, revoked_at"
+_COLUMNS = (
+    "id, name, role, client_id, by, created_at, expires_at, last_used_at, revoked_at, logouts"
+)
 _CREATE = text(f"""
 INSERT INTO bridgetender.tokens (id, name, role, digest, by, client_id, expires_at)
 VALUES (:id, :name, :role, :digest, :by, :client_id, :expires_at) RETURNING {_COLUMNS}
@@ -105,4 +117,6 @@ _REVOKE = text(f"""
 UPDATE bridgetender.tokens SET revoked_at = now()
 WHERE revoked_at IS NULL AND (id::text = :said OR name = :said) RETURNING {_COLUMNS}
 """)
+_LOG_OUT = text("UPDATE bridgetender.tokens SET logouts = logouts + 1 WHERE id = :id")
+_TELL = text(f"SELECT pg_notify('{CHANGED}', '')")
 _USED = text("UPDATE bridgetender.tokens SET last_used_at = :at WHERE id = :id")

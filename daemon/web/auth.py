@@ -23,7 +23,8 @@ _USED = timedelta(minutes=1)
 _LONGEST = 200
 _PLACES = 10_000
 _RECENT = 20.0
-"""Seconds for which it is known who holds a token, to whoever only looks."""
+"""Seconds for which it is known who holds a token, to whoever only looks; less if we hear that one
+was revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Caller:
     name: str
     role: Role
     client_id: ClientId | None
+    logouts: int = 0
 
     @property
     def actor(self) -> Actor:
@@ -92,7 +94,7 @@ class Gate:
 
 
 def _caller(token: Token) -> Caller:
-    return Caller(token.id, token.name, token.role, token.client_id)
+    return Caller(token.id, token.name, token.role, token.client_id, token.logouts)
 
 
 def token_of(request: Request) -> Secret | None:

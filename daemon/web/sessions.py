@@ -1,6 +1,7 @@
 """The console's sessions: sealed in a cookie, so that every replica reads them and none keeps them.
 
-A cookie names a token and holds none: who revokes the token ends its sessions.
+A cookie names a token and holds none: who revokes the token ends its sessions. Who logs out ends
+all that were begun with the token, copies of the cookie among them.
 """
 
 import hmac
@@ -29,9 +30,10 @@ _KIND = "bridgetender console session"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Whose it is, since when, and the word that every form of it must bring along."""
+    """Whose it is, begun after how many logouts and when; *csrf* comes along with its forms."""
 
     token_id: UUID
+    logouts: int
     at: datetime
     csrf: str
 
@@ -44,9 +46,10 @@ class Sessions:
     gate: Gate
     clock: Clock
 
-    def begin(self, token_id: UUID) -> str:
+    def begin(self, caller: Caller) -> str:
         """Return the cookie's value for a new session."""
-        said = [_KIND, str(token_id), self.clock.now().isoformat(), secrets.token_urlsafe(24)]
+        whose = [str(caller.token_id), caller.logouts]
+        said = [_KIND, *whose, self.clock.now().isoformat(), secrets.token_urlsafe(24)]
         return self.keyring().seal(Secret(json.dumps(said)))
 
     def read(self, request: Request) -> Session | None:
@@ -54,8 +57,8 @@ class Sessions:
         cookie = request.cookies.get(COOKIE, "")
         try:
             said = json.loads(self.keyring().unseal(cookie).reveal())
-            kind, token_id, at, csrf = said
-            session = Session(UUID(token_id), datetime.fromisoformat(at), csrf)
+            kind, token_id, logouts, at, csrf = said
+            session = Session(UUID(token_id), logouts, datetime.fromisoformat(at), csrf)
         except (Undecryptable, ValueError, TypeError, AttributeError):
             return None
         over = self.clock.now() - session.at > LENGTH
@@ -64,7 +67,13 @@ class Sessions:
     async def caller(self, request: Request, *, recent: bool = False) -> Caller | None:
         """Return who is in this session; *recent*: it is enough to have known it a moment ago."""
         session = self.read(request)
-        return await self.gate.holder(session.token_id, recent=recent) if session else None
+        found = await self.gate.holder(session.token_id, recent=recent) if session else None
+        return found if found and session and found.logouts == session.logouts else None
+
+    async def end(self, caller: Caller) -> None:
+        """End all sessions of this caller's token, in every replica."""
+        await self.gate.tokens.log_out(caller.token_id)
+        self.gate.forget()
 
 
 def check_origin(request: Request, session: Session, word: str) -> None:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.embedded.postgres import Server
+from daemon.store.audit import NOBODY
 from daemon.store.engine import make_engine
 from daemon.store.listen import CHANNEL, Heed, Patience, listen, parse
+from daemon.store.tokens import Tokens
 from reconciler.model import BridgeName, ClientId
 from reconciler.ports import Clients
 from tests.daemon.house import House, once
@@ -38,6 +40,7 @@ class Ear:
     heard: list[Clients] = field(default_factory=list)
     connected: list[bool] = field(default_factory=list)
     free: list[BridgeName] = field(default_factory=list)
+    revoked: list[bool] = field(default_factory=list)
 
     @asynccontextmanager
     async def open(
@@ -49,7 +52,12 @@ class Ear:
         ears = engine if through == "same" else through
 
         async def hear() -> None:
-            heed = Heed(self.heard.append, self.free.append, self.connected.append)
+            heed = Heed(
+                self.heard.append,
+                self.free.append,
+                self.connected.append,
+                revoked=lambda: self.revoked.append(True),
+            )
             await listen(engine, ears, heed, patience)
 
         async with anyio.create_task_group() as tasks:
@@ -145,6 +153,19 @@ async def test_a_bridge_that_is_given_back_is_named(engine: AsyncEngine) -> None
         await house.do(f"SELECT pg_notify('{CHANNEL}', '*')")
         await once(lambda: ear.heard == [None, None])
     assert ear.free == [BRIDGE]
+
+
+async def test_a_token_that_is_revoked_and_a_logout_are_heard_in_every_replica(
+    engine: AsyncEngine,
+) -> None:
+    tokens, ear = Tokens(engine), Ear()
+    async with ear.open(engine):
+        await once(lambda: ear.heard == [None])
+        made = await tokens.create("one", "admin", "digest", NOBODY)
+        await tokens.log_out(made.id)
+        await once(lambda: ear.revoked == [True])
+        await tokens.revoke("one", NOBODY)
+        await once(lambda: ear.revoked == [True, True])
 
 
 async def test_a_line_that_delivers_nothing_is_not_trusted(

@@ -83,7 +83,7 @@ async def log_in(
     response = RedirectResponse("/console/mine" if caller.role == "client" else where, 303)
     response.set_cookie(
         COOKIE,
-        sessions_of(request).begin(caller.token_id),
+        sessions_of(request).begin(caller),
         max_age=int(LENGTH.total_seconds()),
         secure=request.url.scheme == "https",
         httponly=True,
@@ -93,7 +93,8 @@ async def log_in(
 
 
 @routes.post("/logout")
-async def log_out(_: Anybody) -> Response:
+async def log_out(request: Request, visitor: Anybody) -> Response:
+    await sessions_of(request).end(visitor.caller)
     response = RedirectResponse("/console/login", 303)
     response.delete_cookie(COOKIE)
     return response

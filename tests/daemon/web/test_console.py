@@ -109,6 +109,25 @@ async def test_a_session_ends_with_its_token_its_time_and_its_logout(office: Off
     assert cookie
 
 
+async def test_a_copied_cookie_is_good_for_nothing_after_the_logout_in_any_replica(
+    office: Office,
+) -> None:
+    token = await office.token()
+    other = Office(office.engine, office.keyring)
+    async with office.web() as web, office.web() as again, other.web() as elsewhere:
+        await web.post("/console/login", data={"token": token.reveal()})
+        elsewhere.cookies.set(COOKIE, web.cookies[COOKIE])
+        copied = {"Cookie": f"{COOKIE}={web.cookies[COOKIE]}"}
+        assert (await elsewhere.get("/console")).status_code == 200
+        page = await web.get("/console")
+        await web.post("/console/logout", headers={"x-csrf-token": word_of(page)})
+        other.gate.forget()  # as it does when it hears of it
+        assert (await again.get("/console", headers=copied)).status_code == 303
+        assert (await elsewhere.get("/console")).status_code == 303
+        await again.post("/console/login", data={"token": token.reveal()})
+        assert (await again.get("/console")).status_code == 200
+
+
 @pytest.mark.parametrize("cookie", ["x", "gAAAAAB", '"', "%00"])
 async def test_a_cookie_that_was_not_sealed_here_opens_nothing(office: Office, cookie: str) -> None:
     async with office.web(cookies={COOKIE: cookie}) as web:
