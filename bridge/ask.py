@@ -13,7 +13,7 @@ from ccxt.base.errors import BadResponse, BaseError
 from bridge.classify import CAUSES, WORDS, Meaning, Raised, classify
 from bridge.errors import Trouble
 from bridge.guard import Malformed, seen
-from bridge.looks import looking
+from bridge.looks import Others, looking
 from bridge.scrub import scrub
 
 log = structlog.get_logger()
@@ -22,6 +22,12 @@ Amounts = dict[str, float | None]
 PARTS = ("total", "free", "used")
 # They tell of every asset they know, and ccxt looks for each by its name.
 NEVER_EMPTY = frozenset({"btcbox", "coincheck", "paymium"})
+# Who lists several wallets at once, of which ccxt reads one.
+OTHERS = {
+    "bitfinex": Others(0, frozenset({"funding", "margin"})),
+    "coinbase": Others("type", frozenset({"vault", "ACCOUNT_TYPE_VAULT"})),
+    "latoken": Others("type", frozenset({"ACCOUNT_TYPE_WALLET"})),
+}
 # Options in which ccxt keeps a failure to find out for a "no": to be found out again.
 _UNIFIED = ("enableUnifiedMargin", "enableUnifiedAccount")
 GUESSED = {"bitget": ("uta",)} | dict.fromkeys(("bybit", "bybiteu", "bybitid"), _UNIFIED)
@@ -89,7 +95,8 @@ async def _asked(exchange: str, remote: Any) -> dict[str, Amounts]:
         for guess in GUESSED.get(exchange.removesuffix("_testnet"), ()):
             remote.options[guess] = None
         raise
-    if not found["total"] and (looks.missed or exchange in NEVER_EMPTY):
+    nothing_told = looks.missed or looks.unread(OTHERS.get(exchange)) or exchange in NEVER_EMPTY
+    if not found["total"] and nothing_told:
         raise BadResponse("answered without balances")
     return amounts(found)
 

@@ -63,7 +63,7 @@ class Guarded(Watched):
             skip = cast("Any", super()).handle_errors(*told)
             cast("Any", self).handle_http_status_code(status, reason, url, method, body)
             refuse_nonsense(self.id, status, parsed)
-        begin()
+        begin(parsed)
         return skip
 
     # In ccxt's classes these three read the machine's clock, and all else that signs reads them.

@@ -1,30 +1,58 @@
 """Notices when a parser of ccxt's finds nothing where it looks, so that empty means empty.
 
-ccxt's parsers look into an answer by `safe_list` and `safe_dict`, and take a missing list for an
-empty one.
+ccxt's parsers look into an answer by `safe_list` and `safe_dict`, take a missing list for an empty
+one, and pass over entries that they can't read.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+
+
+class Others(NamedTuple):
+    """Wallets of which ccxt reads nothing, by the names that entries have for them at *place*."""
+
+    place: str | int
+    names: frozenset[str]
+
+    def have(self, entry: Any) -> bool:
+        try:
+            return entry[self.place] in self.names
+        except (LookupError, TypeError):
+            return False
 
 
 class Looks:
-    """`missed` tells whether the last look for a list or an object was in vain."""
+    """`missed` tells whether the last look for a list or an object was in vain.
+
+    `entries` is the list that was found last, or the answer itself when it is one.
+    """
 
     def __init__(self) -> None:
         self.missed = False
+        self.entries: list[Any] = []
         self._void: list[Any] = []
 
-    def begin(self) -> None:
+    def begin(self, answer: object = None) -> None:
         """Forget what was looked for in earlier answers."""
         self.missed = False
+        self.entries = answer if isinstance(answer, list) else []
         self._void.clear()
+
+    def unread(self, others: Others | None) -> bool:
+        """Tell whether there are entries that gave nothing, but for those of *others*."""
+        return not all(others and others.have(entry) for entry in self.entries)
 
     def note(self, place: Any, key: Any, found: Any, default: Any) -> None:
         """Take note that *key* was looked for in *place*."""
-        absent = found is default
+        if isinstance(place, dict) and "info" in place:
+            return  # what ccxt has read so far
+        absent = found is default and not default
+        if isinstance(found, list) and type(place) is dict and not absent:
+            self.entries = (
+                found  # what ccxt has grouped, and a list in a list, are but parts of one
+            )
         if isinstance(place, list) and isinstance(key, int):
             # No first entry in an empty list is no fault, nor is what is not in that.
             if absent:
@@ -49,10 +77,10 @@ def looking() -> Iterator[Looks]:
         _looking.reset(token)
 
 
-def begin() -> None:
-    """Say that an answer has come."""
+def begin(answer: object = None) -> None:
+    """Say that *answer* has come."""
     if (looks := _looking.get()) is not None:
-        looks.begin()
+        looks.begin(answer)
 
 
 class Watched:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from bridge.looks import Watched, begin, looking
+from bridge.looks import Others, Watched, begin, looking
 
 
 class Stock:
@@ -65,3 +65,27 @@ def test_what_an_earlier_answer_lacked_does_not_count() -> None:
 def test_who_does_not_watch_may_look() -> None:
     begin()
     assert Parser().safe_list({"data": [1]}, "data") == [1]
+
+
+@pytest.mark.parametrize(
+    ("entries", "unread"),
+    [([], False), ([{}], True), ([1], True), ([["x"]], True), ([{"type": "other"}], False)],
+)
+def test_entries_that_gave_nothing_are_told_from_those_of_other_wallets(
+    entries: list[Any],
+    unread: bool,  # noqa: FBT001
+) -> None:
+    parser, others = Parser(), Others("type", frozenset({"other"}))
+    for answer in (entries, {"data": entries}):
+        with looking() as looks:
+            begin(answer)
+            parser.safe_list(answer, "data")
+        assert looks.unread(others) is unread
+
+
+def test_what_ccxt_looks_for_in_its_own_findings_does_not_count() -> None:
+    parser = Parser()
+    with looking() as looks:
+        parser.safe_list({"data": []}, "data")
+        parser.safe_dict({"info": {}}, "USDC")
+    assert not looks.missed

@@ -251,9 +251,11 @@ async def test_no_exchange_of_all_reads_as_empty_when_it_does_not_tell_balances(
     [
         ("backpack", "{}"),
         ("binance", '{"balances":[]}'),
+        ("bitfinex", '[["margin","BTC",1,0,1]]'),
         ("bitget", '{"code":"00000","data":{"assets":[]}}'),
         ("gate", "[]"),
         ("kraken", '{"error":[],"result":{}}'),
+        ("latoken", '[{"type":"ACCOUNT_TYPE_WALLET","currency":"x","available":"1"}]'),
         ("mexc", '{"balances":[]}'),
         ("okx", '{"code":"0","data":[{"details":[]}]}'),
     ],
