@@ -253,6 +253,8 @@ async def test_no_exchange_of_all_reads_as_empty_when_it_does_not_tell_balances(
         ("binance", '{"balances":[]}'),
         ("bitfinex", '[["margin","BTC",1,0,1]]'),
         ("bitget", '{"code":"00000","data":{"assets":[]}}'),
+        ("coinbase", '{"data":[]}'),
+        ("derive", '{"result":[{"collaterals":[]}]}'),
         ("gate", "[]"),
         ("kraken", '{"error":[],"result":{}}'),
         ("latoken", '[{"type":"ACCOUNT_TYPE_WALLET","currency":"x","available":"1"}]'),
