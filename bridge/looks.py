@@ -48,7 +48,9 @@ class Looks:
         """Take note that *key* was looked for in *place*."""
         if isinstance(place, dict) and "info" in place:
             return  # what ccxt has read so far
-        absent = found is default and not default
+        absent = found is default
+        if absent and default:
+            return  # ccxt's own settings
         if isinstance(found, list) and type(place) is dict and not absent:
             self.entries = (
                 found  # what ccxt has grouped, and a list in a list, are but parts of one
