@@ -1,10 +1,12 @@
-"""What proving credentials found, and what their owner should be warned of."""
+"""What proving credentials finds, and what their owner should be warned of."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bridge.rights import Reading, Rights
+from bridge.ask import asking
+from bridge.errors import Trouble
+from bridge.rights import READERS, Rights
 
 _SOON = timedelta(days=30)
 
@@ -12,6 +14,13 @@ _SOON = timedelta(days=30)
 class Warned(NamedTuple):
     code: str
     text: str
+
+
+class Reading(NamedTuple):
+    """`why` says in words why there are no rights; it holds no secret."""
+
+    rights: Rights | None
+    why: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,18 @@ class Proof:
     rights: Rights | None
     rights_note: str | None
     warnings: list[Warned]
+
+
+async def rights_of(exchange: str, remote: Any, secrets: list[str], limit_s: float) -> Reading:
+    """Ask *exchange* what the key of *remote* may do. Never raises: a proof stands without it."""
+    reader = READERS.get(exchange)
+    if reader is None:
+        return Reading(None, f"{exchange} does not tell what a key may do, or not to this bridge")
+    try:
+        with asking(exchange, remote, secrets, limit_s):
+            return Reading(reader.read(await reader.ask(remote)), None)
+    except Trouble as trouble:
+        return Reading(None, f"what this key may do could not be read: {trouble.detail}")
 
 
 def proven(at: datetime, reading: Reading) -> Proof:

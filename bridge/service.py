@@ -13,8 +13,7 @@ from bridge.connectors import Connector, Registry
 from bridge.credentials import Offered
 from bridge.errors import Trouble
 from bridge.metrics import Metrics
-from bridge.proof import Proof, proven, unproven
-from bridge.rights import rights_of
+from bridge.proof import Proof, proven, rights_of, unproven
 from bridge.shelf import Shelf
 
 log = structlog.get_logger()

@@ -1,14 +1,20 @@
+import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import ccxt.async_support as ccxt
 import httpx
 import pytest
+from fastapi import FastAPI, Request, Response
 
 from bridge import rights
-from bridge.proof import proven, warnings
-from bridge.rights import READERS, Reading, Rights
+from bridge.proof import Reading, proven, rights_of, warnings
+from bridge.rights import READERS, Rights
+from bridge.session import opened
+from bridge.shelf import Shelf
+from tests.bridge.conftest import served
+from tests.bridge.plausible import offered
 
 Call = Callable[..., Awaitable[httpx.Response]]
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -227,7 +233,184 @@ def test_what_exchanges_tell_is_read_as_their_documents_say(
     assert read(told) == found
 
 
+UNIFIED = {
+    "uid": "1",
+    "ips": "192.0.2.7,192.0.2.8",
+    "permType": "read-and-write",
+    "permissions": ["uta_mgt", "uta_trade"],
+}
+CLASSIC = {"userId": "1", "ips": "192.0.2.7", "authorities": ["stor", "wtor", "stow", "coow"]}
+HTX = {
+    "accessKey": "account-key-1",
+    "permission": "readOnly,trade",
+    "ipAddresses": "192.0.2.7",
+    "validDays": -1,
+    "status": "normal",
+}
+MEXC = {
+    "accessKey": "account-key-1",
+    "permissions": "SPOT_ACCOUNT_READ,SPOT_DEAL_READ,SPOT_DEAL_WRITE",
+    "remainingValidity": None,
+    "ipWhiteList": "192.0.2.7",
+    "status": "VALID",
+}
+TODAY = NOW.replace(hour=0)
+
+
+@pytest.mark.parametrize(
+    ("read", "told", "found"),
+    [
+        (rights.bitget, {"data": UNIFIED}, SAFE),
+        (
+            rights.bitget,
+            {"data": UNIFIED | {"permType": "read-only", "permissions": ["withdraw"], "ips": ""}},
+            Rights(read=True, trade=False, withdraw=False, ip_restricted=False),
+        ),
+        (
+            rights.bitget,
+            {"data": UNIFIED | {"permissions": ["uta_mgt", "withdraw"]}},
+            Rights(read=True, trade=False, withdraw=True, ip_restricted=True),
+        ),
+        (rights.bitget, {"data": CLASSIC}, SAFE),
+        (
+            rights.bitget,
+            {"data": CLASSIC | {"authorities": ["wtor", "wwow"], "ips": None}},
+            Rights(read=False, trade=False, withdraw=True, ip_restricted=False),
+        ),
+        (
+            rights.bitget,
+            {"data": CLASSIC | {"authorities": ["trade", "readonly"]}},
+            Rights(read=True, trade=True, ip_restricted=True),
+        ),
+        (rights.htx, ({"data": [HTX]}, NOW), SAFE),
+        (
+            rights.htx,
+            (
+                {"data": [{"permission": "readOnly, withdraw", "validDays": 82}]},
+                NOW,
+            ),
+            Rights(
+                read=True,
+                trade=False,
+                withdraw=True,
+                ip_restricted=False,
+                expires_at=TODAY + timedelta(days=82),
+            ),
+        ),
+        (rights.mexc, (MEXC, NOW), SAFE),
+        (
+            rights.mexc,
+            (
+                {
+                    "permissions": "SPOT_WITHDRAW_WRITE,CONTRACT_DEAL_WRITE",
+                    "remainingValidity": 82,
+                    "ipWhiteList": "",
+                },
+                NOW,
+            ),
+            Rights(
+                read=False,
+                trade=True,
+                withdraw=True,
+                ip_restricted=False,
+                expires_at=TODAY + timedelta(days=82),
+            ),
+        ),
+    ],
+)
+def test_what_a_key_of_theirs_may_do_is_read_as_their_documents_say(
+    read: Callable[[Any], Rights], told: Any, found: Rights
+) -> None:
+    assert read(told) == found
+
+
+# What real ccxt asks, and is answered with: by path, without its query.
+ANSWERS: dict[str, dict[str, Any]] = {
+    "binance": {"/sapi/v1/account/apiRestrictions": BINANCE | {"enableFutures": True}},
+    "bitfinex": {"/v2/auth/r/permissions": [["orders", 1, 1], ["wallets", 1, 0]]},
+    "bitget": {"/api/v2/spot/account/info": {"code": "00000", "data": CLASSIC}},
+    "bybit": {"/v5/user/query-api": {"retCode": 0, "result": BYBIT}},
+    "coinbase": {
+        "/api/v3/brokerage/key_permissions": {
+            "can_view": True,
+            "can_trade": True,
+            "can_transfer": False,
+        }
+    },
+    "gate": {"/api/v4/account/detail": {"ip_whitelist": ["192.0.2.7"]}},
+    "htx": {
+        "/v2/user/uid": {"code": 200, "data": 63628520},
+        "/v2/user/api-key": {"code": 200, "data": [HTX]},
+    },
+    "kraken": {"/0/private/GetApiKeyInfo": {"error": [], "result": KRAKEN}},
+    "kucoin": {"/api/v1/user/api-key": {"code": "200000", "data": KUCOIN}},
+    "mexc": {"/api/v3/apiKeyInfo": MEXC},
+    "okx": {"/api/v5/account/config": {"code": "0", "data": [OKX]}},
+}
+PARTLY = {
+    "bitfinex": replace(SAFE, ip_restricted=None),
+    "coinbase": replace(SAFE, ip_restricted=None),
+    "gate": Rights(ip_restricted=True),
+}
+ALIKE = {"binancecoinm": "binance", "binanceusdm": "binance", "kucoinfutures": "kucoin"} | {
+    "bybiteu": "bybit",
+    "bybitid": "bybit",
+    "gateeu": "gate",
+    "myokx": "okx",
+    "okxus": "okx",
+}
+
+
+class Told:
+    """Answers as an exchange's documents do, and keeps what it was asked."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.asked: list[str] = []
+        self._answers = answers
+        self.app = FastAPI()
+        self.app.add_api_route("/{path:path}", self._say, methods=["GET", "POST"])
+
+    async def _say(self, request: Request) -> Response:
+        self.asked.append(str(request.url))
+        answer = self._answers.get(request.url.path)
+        body = json.dumps({"msg": "no such thing"} if answer is None else answer)
+        return Response(body, 404 if answer is None else 200)
+
+
+async def _read(exchange: str, told: Told, **options: object) -> Reading:
+    async with served(told.app) as address, opened(address) as way:
+        remote = Shelf(way).make(exchange, offered(exchange.removesuffix("_testnet")))
+        remote.options.update(options)
+        return await rights_of(exchange, remote, [], 5)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("exchange", READERS)
-def test_ccxt_has_the_request_that_each_reader_wants(exchange: str) -> None:
-    kind = getattr(ccxt, exchange.removesuffix("_testnet"))
-    assert hasattr(kind, READERS[exchange].method)
+async def test_ccxt_asks_what_each_exchange_documents(exchange: str) -> None:
+    base = exchange.removesuffix("_testnet")
+    base = ALIKE.get(base, base)
+    told = Told(ANSWERS[base])
+    assert await _read(exchange, told) == Reading(PARTLY.get(base, SAFE), None)
+    assert len(told.asked) == len(ANSWERS[base])
+
+
+@pytest.mark.anyio
+async def test_a_unified_account_at_bitget_is_asked_in_its_own_way() -> None:
+    told = Told({"/api/v3/account/info": {"code": "00000", "data": UNIFIED}})
+    assert await _read("bitget", told, uta=True) == Reading(SAFE, None)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("exchange", ["htx", "mexc"])
+async def test_the_very_key_is_asked_about(exchange: str) -> None:
+    told = Told(ANSWERS[exchange])
+    await _read(exchange, told)
+    assert "accessKey=account-key-1" in told.asked[-1]
+
+
+@pytest.mark.anyio
+async def test_a_sub_user_at_htx_is_told_that_only_main_users_may_ask() -> None:
+    told = Told(ANSWERS["htx"] | {"/v2/user/api-key": {"code": 2002, "message": "forbidden"}})
+    reading = await _read("htx", told)
+    assert reading.rights is None
+    assert "main users alone" in (reading.why or "")

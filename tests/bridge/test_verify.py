@@ -226,11 +226,11 @@ async def test_why_rights_could_not_be_read_is_said_without_secrets(
 async def test_an_exchange_that_tells_no_rights_is_still_proven(
     service: Service, verify: Call
 ) -> None:
-    service.registry.put("acme", "mexc", Offered(), Slow(go=True), "f1")
-    answer = (await verify("mexc")).json()
+    service.registry.put("acme", "bitstamp", Offered(), Slow(go=True), "f1")
+    answer = (await verify("bitstamp")).json()
     assert answer["verified_at"]
     assert (answer["rights"], answer["warnings"]) == (None, [])
-    assert answer["rights_note"].startswith("mexc does not tell")
+    assert answer["rights_note"].startswith("bitstamp does not tell")
 
 
 async def test_balances_that_anybody_may_read_prove_nothing(
