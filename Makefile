@@ -4,10 +4,10 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test faults faults-quick check simulate lock bench clean
+.PHONY: help demo test faults faults-quick check simulate lock bench release-check clean
 
 help: ## list the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.runtime ## watch stored keys become live connectors, and come back after the bridge forgets them
 	@$(BIN)/bridgetender demo $(ARGS)
@@ -33,13 +33,19 @@ simulate: .venv/.dev ## the loop in a simulated, faulty world (SEEDS=2000 FIRST=
 bench: .venv/.runtime ## figures (BENCH=convergence, reaction, restart or bridge_life)
 	@$(BIN)/python -m bench.$(or $(BENCH),convergence) $(ARGS)
 
+release-check: .venv/.release ## build the release into dist/, and try it in an empty environment
+	@$(BIN)/python -m deploy.release
+
 lock: ## pin every dependency anew, with hashes and without host names (needs uv)
 	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links pyproject.toml deploy/build.in -o requirements.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links pyproject.toml deploy/build.in --extra dev \
 	  -c requirements.lock -o requirements-dev.lock
-	@! grep -n '://' requirements.lock requirements-dev.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links deploy/release/tools.in -c requirements-dev.lock \
+	  -o requirements-release.lock
+	@! grep -n '://' requirements.lock requirements-dev.lock requirements-release.lock
 
 clean: ## remove what the commands above made
 	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -60,4 +66,9 @@ clean: ## remove what the commands above made
 .venv/.dev: .venv/.runtime requirements-dev.lock
 	@echo "Installing the test tools into .venv (once)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.release: .venv/.dev requirements-release.lock
+	@echo "Installing the release tools into .venv (once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements-release.lock
 	@touch $@

@@ -4,7 +4,7 @@ import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -106,8 +106,21 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it
+    if asked:
+        from daemon.cli.version import version  # noqa: PLC0415 - for --help not to wait
+
+        version()
+        raise typer.Exit
+
+
 @app.callback()
-def _bridgetender() -> None: ...
+def _bridgetender(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
 
 
 def main() -> None:

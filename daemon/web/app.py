@@ -1,6 +1,7 @@
 """The API and the console, as one app; health and metrics have an app of their own."""
 
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from fastapi import FastAPI
 
@@ -48,6 +49,7 @@ def api_app(backend: Backend) -> FastAPI:
     """Return the app. Nobody comes in without a token, but to see that it is there."""
     app = FastAPI(
         title="Bridgetender",
+        version=version("bridgetender"),
         description="Clients, their exchange API keys, and where each one stands.",
         openapi_url="/api/openapi.json",
         docs_url=None,  # it would fetch scripts from elsewhere

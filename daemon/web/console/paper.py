@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,7 +45,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals["issue"] = _ISSUE
+_templates.globals.update(issue=_ISSUE, program=f"Bridgetender {version('bridgetender')}")
 _templates.filters.update(when=_when, ago=_ago, cure=_cure)
 
 

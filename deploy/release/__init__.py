@@ -1,0 +1,1 @@
+"""The release: how it is built, what must be in it, what its parts are licensed under."""
