@@ -27,10 +27,10 @@ WHAT_IT_SAYS = """
 import json
 from unittest.mock import MagicMock
 
-from fastapi import FastAPI
 from prometheus_client import generate_latest
 
 import bridge.metrics, bridge.openapi, daemon.metrics, daemon.web.app
+from bridge.app import create_app
 from daemon.web.console import paper
 
 registries = (daemon.metrics.Metrics().registry, bridge.metrics.Metrics("boot")._registry)
@@ -39,7 +39,7 @@ print(json.dumps({
     "metrics": [line for line in lines if "build_info{" in line],
     "console": paper._templates.globals["program"],
     "api": daemon.web.app.api_app(MagicMock()).version,
-    "bridge": bridge.openapi.describe(FastAPI())["info"]["version"],
+    "bridge": bridge.openapi.describe(create_app())["info"]["version"],
     "from": daemon.__file__,
 }))
 """
