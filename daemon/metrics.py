@@ -67,7 +67,11 @@ class Metrics:
             "init_duration_seconds", "Adding and proving.", _REQUEST, "bridge", "exchange"
         )
         self.convergence = histogram(
-            "convergence_seconds", "From noticing a need to live.", _CONVERGENCE, "bridge", "cause"
+            "convergence_seconds",
+            "From a row's change, or a loss seen, to live.",
+            _CONVERGENCE,
+            "bridge",
+            "cause",
         )
         self.connectors = gauge("connectors", "Connectors by phase.", "bridge", "phase")
         self.connectors_reason = gauge(

@@ -52,14 +52,18 @@ class Watch:
         if attempt.action != Action.INITIALIZE:
             return
         bridge, exchange = attempt.slot.bridge, label_of(attempt.exchange)
-        if (bridge, exchange) not in self._started:
-            self._metrics.start_exchange(bridge, exchange)
-            self._started.add((bridge, exchange))
+        self._start(bridge, exchange)
         self._metrics.init_attempts.labels(bridge, exchange, attempt.verdict).inc()
         if attempt.verdict == "undecryptable":
             self._metrics.decrypt_failures.inc()
         else:
             self._metrics.init_duration.labels(bridge, exchange).observe(attempt.seconds)
+
+    def _start(self, bridge: str, exchange: str) -> None:
+        """Show every verdict of *exchange*, a label, from now on."""
+        if (bridge, exchange) not in self._started:
+            self._metrics.start_exchange(bridge, exchange)
+            self._started.add((bridge, exchange))
 
     def converged(self, record: Record, seconds: float) -> None:
         self._metrics.convergence.labels(record.slot.bridge, record.cause).observe(seconds)
@@ -122,6 +126,8 @@ class Watch:
 
     def counted(self, bridge: BridgeName, census: Census) -> None:
         """Set the gauges of what the database says of *bridge*."""
+        for exchange in census.exchanges:
+            self._start(bridge, label_of(exchange))
         phases, reasons = Counter[str](), Counter[str]()
         for (phase, reason), count in census.by_phase_and_reason.items():
             phases[phase] += count

@@ -149,7 +149,8 @@ class StoredKey:
 
     *digest* tells whether the row changed. *held*: it or its client is paused, so nothing is
     started.
-    *wished*: a person asked for it to be initialized again.
+    *wished*: a person asked for it to be initialized again. *changed_at*: when its row last
+    changed, by the store's clock.
     """
 
     id: KeyId
@@ -159,6 +160,7 @@ class StoredKey:
     digest: str
     held: bool = False
     wished: bool = False
+    changed_at: Instant | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

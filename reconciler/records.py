@@ -38,6 +38,9 @@ from reconciler.verdicts import (
     Verdict,
 )
 
+_A_WHILE = timedelta(hours=1)
+"""A row's change this long ago is why its key waits, not what woke it now."""
+
 
 class Action(StrEnum):
     """What an attempt does."""
@@ -167,7 +170,7 @@ class Scribe:
             client_id=step.key.client_id,
             cause=step.cause,
             urgency=step.urgency,
-            first_unready_at=waiting_since or self.now,
+            first_unready_at=waiting_since or self._since(step),
             live_since=known.live_since if step.cause is Reason.CHANGED else None,
             fingerprint=None if step.cause is Reason.REPLACED else known.fingerprint,
         )
@@ -178,6 +181,13 @@ class Scribe:
         return self._due(
             replace(pending, failures=failures), self.rules.backoff.delay(failures, self.draw)
         )
+
+    def _since(self, step: Initialize) -> Instant:
+        """Return since when it is needed: a change that we notice is a little older than that."""
+        changed = step.key.changed_at
+        if changed is None or step.cause not in (Reason.NEW, Reason.CHANGED):
+            return self.now
+        return changed if self.now - _A_WHILE <= changed <= self.now else self.now
 
     def _failures_after_loss(self, record: Record) -> int:
         """A connector that stayed as long as its backoff starts anew; a flapping one goes on.

@@ -1,12 +1,12 @@
 """Counts for the gauges, taken by a bridge's holder only, so that replicas do not double them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daemon.store.desired import paused
+from daemon.store.desired import desired, paused
 from daemon.store.engine import transaction
 from daemon.store.status import STANDING
 from reconciler.model import BridgeName, Instant
@@ -33,6 +33,9 @@ SELECT
 FROM bridgetender.connectors c
 WHERE bridge = :bridge AND NOT {paused(":bridge", "c.client_id", "c.key_id")}
 """)
+_EXCHANGES = text(f"""
+WITH {desired()} SELECT DISTINCT exchange FROM placed
+""")
 _PAUSES = text("""
 SELECT count(*) FROM bridgetender.pauses WHERE scope <> 'bridge' OR subject = :bridge
 """)
@@ -47,6 +50,8 @@ class Census:
     due: int
     oldest_due: float
     pauses: int
+    exchanges: Collection[str] = ()
+    """Of the active keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +77,6 @@ async def take_census(engine: AsyncEngine, bridge: BridgeName, now: Instant) -> 
         left = {(p, r): n for p, r, n in await connection.execute(_LEFTOVERS, values)}
         unready, due, oldest_due = (await connection.execute(_WAITING, values)).one()
         pauses = (await connection.execute(_PAUSES, values)).scalar_one()
+        exchanges = (await connection.execute(_EXCHANGES, values)).scalars().all()
     counts = standing | left
-    return Census(counts, float(unready), due, float(oldest_due), pauses)
+    return Census(counts, float(unready), due, float(oldest_due), pauses, exchanges)

@@ -76,7 +76,7 @@ named AS (
     {_CANONICAL} || CASE WHEN k.is_testnet THEN '_testnet' ELSE '' END AS connector,
     {DIGEST} AS digest,
     n.status <> 'ACTIVE' OR {paused(bridge, "k.client_id", "k.id")} AS held,
-    w.key_id IS NOT NULL AS wished,
+    w.key_id IS NOT NULL AS wished, k.updated_at AS changed_at,
     k.api_key, k.api_secret, k.passphrase, o.client_id IS NOT DISTINCT FROM k.client_id AS owned
   FROM bridgetender.keys() k
   JOIN named n ON n.id = k.client_id {ROUTES}

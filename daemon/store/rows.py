@@ -44,6 +44,7 @@ KEY_COLUMNS = (
     "digest",
     "held",
     "wished",
+    "changed_at",
 )
 
 
@@ -86,6 +87,6 @@ def slot_row(slot: Slot) -> dict[str, str]:
 
 def to_key(bridge: BridgeName, row: Sequence[Any]) -> StoredKey:
     """Return the key of a row that has KEY_COLUMNS in their order."""
-    key_id, client_id, account, connector, exchange, digest, held, wished = row
+    key_id, client_id, account, connector, *told = row
     slot = Slot(bridge, account, connector)
-    return StoredKey(KeyId(key_id), ClientId(client_id), slot, exchange, digest, held, wished)
+    return StoredKey(KeyId(key_id), ClientId(client_id), slot, *told)

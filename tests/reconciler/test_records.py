@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.model import Phase, Reason, Record, Rights, Urgency, Verified
+from reconciler.model import Phase, Reason, Record, Rights, StoredKey, Urgency, Verified
 from reconciler.records import REASONS, Action, Outcome
 from reconciler.steps import Adopt, Confirm, Forget, Initialize, Park, Remove
 from reconciler.verdicts import (
@@ -63,11 +63,32 @@ def test_a_new_key_is_due_at_once_and_waits_since_now() -> None:
     assert (pending.due_at, pending.first_unready_at, pending.urgency) == (NOW, NOW, Urgency.NOW)
 
 
+def changed(seconds: float) -> StoredKey:
+    return replace(KEY, changed_at=NOW - timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("cause", [Reason.NEW, Reason.CHANGED])
+def test_a_key_waits_since_its_row_changed_not_since_that_was_noticed(cause: Reason) -> None:
+    pending = scribe().planned(SLOT, None, Initialize(changed(seconds=90), cause))
+    assert pending.first_unready_at == NOW - timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("seconds", [-5, 86_400], ids=["a clock is wrong", "long ago"])
+def test_a_row_whose_change_is_not_what_woke_its_key_is_no_beginning(seconds: float) -> None:
+    pending = scribe().planned(SLOT, None, Initialize(changed(seconds), Reason.NEW))
+    assert pending.first_unready_at == NOW
+
+
+def test_a_key_that_its_bridge_lost_waits_since_that_was_seen() -> None:
+    pending = scribe().planned(SLOT, record(), Initialize(changed(seconds=90), Reason.LOST))
+    assert pending.first_unready_at == NOW
+
+
 def test_a_change_waives_the_wait_and_forgives_the_failures() -> None:
-    changed = replace(KEY, digest="another")
+    other = replace(KEY, digest="another")
     before = record(Phase.RETRYING, failures=7, first_unready_at=NOW - timedelta(hours=1))
 
-    pending = scribe().planned(SLOT, before, Initialize(changed, Reason.CHANGED))
+    pending = scribe().planned(SLOT, before, Initialize(other, Reason.CHANGED))
 
     assert (pending.failures, pending.due_at, pending.digest) == (0, NOW, "another")
     assert pending.first_unready_at == before.first_unready_at
