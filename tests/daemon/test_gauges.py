@@ -151,15 +151,19 @@ class Life:
         self.watch.counted_keys(await count_keys(self.house.engine))
 
     def expected(self, bridge: BridgeName) -> Counter[Standing]:
-        """Count every place whose active key is this bridge's, and what is still to go there."""
+        """Count every active key of this bridge, and what is still to go there.
+
+        What another key of the place left is nothing of its own.
+        """
         standing = Counter[Standing]()
         for place in {*self.keys, *(place for b, place in self.records if b == bridge)}:
             written, key = self.records.get((bridge, place), (NEW, None))
             wanted = self.active.get(place) and self.bridge_of(place) == bridge
-            if written[0] in LEAVING:
+            leaves, known = written[0] in LEAVING, key == self.keys.get(place)
+            if leaves:
                 standing[written] += 1
-            elif wanted:
-                standing[written if key == self.keys[place] else NEW] += 1
+            if wanted and not (leaves and known):
+                standing[written if known else NEW] += 1
         return standing
 
     def bridge_of(self, place: Place) -> BridgeName:
