@@ -54,13 +54,13 @@ def asking(exchange: str, remote: Any, secrets: list[str], limit_s: float) -> It
             yield
     except TimeoutError as error:
         if not scope.cancelled_caught:
-            raise trouble(exchange, error, secrets) from None
+            raise trouble(exchange, error, secrets, remote.quiet_s()) from None
         words = f"{exchange} did not answer within {limit_s:g} s"
         raise Trouble("unavailable", words) from None
     except Trouble:
         raise  # of our own making: too many calls wait
     except Exception as error:  # noqa: BLE001 - ccxt raises anything, and its texts carry secrets
-        raise trouble(exchange, error, secrets) from None
+        raise trouble(exchange, error, secrets, remote.quiet_s()) from None
     finally:
         for leftover in _LEFTOVERS:
             vars(remote).pop(leftover, None)
@@ -124,8 +124,8 @@ def amounts(found: Any) -> dict[str, Amounts]:
     return {asset: parts for asset, parts in held.items() if any(parts.values())}
 
 
-def trouble(exchange: str, error: Exception, secrets: list[str]) -> Trouble:
-    """Say *error* in words that a client may read."""
+def trouble(exchange: str, error: Exception, secrets: list[str], quiet_s: float) -> Trouble:
+    """Say *error* in words that a client may read; *quiet_s* is how long we are to be quiet."""
     if isinstance(error, Malformed):
         return Trouble("malformed", f"{exchange} {WORDS['malformed']}")
     data = raised(exchange, error)
@@ -134,7 +134,7 @@ def trouble(exchange: str, error: Exception, secrets: list[str]) -> Trouble:
         log.error("unexpected_error", exchange=exchange, error=type(error).__name__, at=_at(error))
     said = "" if data.causes or not data.kinds else _said(exchange, error, secrets)
     detail = f"{meaning.words}: {said}" if said else meaning.words
-    return Trouble(meaning.code, detail, retry_after=_patience(meaning))
+    return Trouble(meaning.code, detail, retry_after=_patience(meaning, quiet_s))
 
 
 def _said(exchange: str, error: Exception, secrets: list[str]) -> str:
@@ -162,9 +162,9 @@ def _names(error: BaseException | None) -> tuple[str, ...]:
     return tuple(kind.__name__ for kind in type(error).__mro__)
 
 
-def _patience(meaning: Meaning) -> float | None:
-    if meaning.code == "throttled" and meaning.retry_after is None:
-        return 30.0  # a 429 without a word about when: long enough for most windows
+def _patience(meaning: Meaning, quiet_s: float) -> float | None:
+    if meaning.code == "throttled":  # most say not for how long: then it is we who decide
+        return max(meaning.retry_after or 0.0, quiet_s) or None
     return meaning.retry_after
 
 

@@ -75,7 +75,11 @@ class Lane:
     @property
     def quiet_s(self) -> float:
         """How long no account may send anything."""
-        return max(0.0, self.line.address.quiet.until - self._home.time())
+        return self.quiet_for(None)
+
+    def quiet_for(self, who: Hashable | None) -> float:
+        """Return for how many seconds an account may send nothing."""
+        return max(0.0, self.line.quiet_until(who) - self._home.time())
 
     async def turn(self, who: Hashable | None, cost: float) -> None:
         """Return when a call may start. Raises `Trouble` throttled when that is too far off."""
@@ -168,6 +172,10 @@ class Paced:
 
     def init_throttler(self, *_given: object) -> None:
         """Make none: nobody would ask it."""
+
+    def quiet_s(self) -> float:
+        """Return for how many seconds nothing may be sent with this object."""
+        return self.lane.quiet_for(_who(self))
 
     async def throttle(self, cost: float | None = None) -> None:
         await self.lane.turn(_who(self), 1.0 if cost is None else cost)

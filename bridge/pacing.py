@@ -190,6 +190,10 @@ class Line:
         if who in self._accounts:
             self._accounts[who].quiet.eased(now)
 
+    def quiet_until(self, who: Who | None) -> float:
+        own = self._accounts.get(who)
+        return max(self.address.quiet.until, own.quiet.until if own else -inf)
+
     def _start(self, who: Who | None, now: float) -> Call:
         calls = self._waiting.pop(who)
         call = calls.popleft()

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from bridge.app import Settings
 from bridge.errors import Trouble
 from bridge.pacer import Lane, Unwatched
+from bridge.pacing import FIRST_QUIET_S
 from bridge.paper.app import Paper
 from bridge.service import Service
 
@@ -177,6 +179,24 @@ async def test_an_address_never_asks_kucoin_faster_than_its_gateway_allows() -> 
     for account in range(500):
         lane.line.join(account, 5)
     assert lane.line.wait("another", asyncio.get_running_loop().time()) >= 10
+
+
+@pytest.mark.parametrize(
+    ("exchange", "said"),
+    [
+        ("binance", {"status": 429, "body": '{"code":-1003}'}),  # all accounts wait
+        ("kraken", {"status": 200, "body": '{"error":["EAPI:Rate limit exceeded"]}'}),  # this one
+    ],
+)
+async def test_where_an_exchange_does_not_say_how_long_we_say_how_long_we_wait(
+    ready: Call, verify: Call, fault: Call, service: Service, exchange: str, said: Any
+) -> None:
+    await ready(exchange)
+    hurried(service.registry.connector("acme", exchange).remote.lane)
+    await fault(exchange, "status", **said)
+    for told in (await verify(exchange), await verify(exchange)):  # once by them, once by us
+        assert told.status_code == 429
+        assert FIRST_QUIET_S - 1 <= int(told.headers["Retry-After"]) <= FIRST_QUIET_S + 1
 
 
 @pytest.mark.parametrize("kind", ["throttle", "ban"])

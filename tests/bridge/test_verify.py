@@ -109,15 +109,6 @@ async def test_throttling_is_passed_on_with_its_patience(
     assert answer.headers["retry-after"] == "13"
 
 
-async def test_throttling_without_a_word_about_when_still_asks_for_patience(
-    ready: Call, verify: Call, fault: Call
-) -> None:
-    await ready("kraken")
-    await fault("kraken", "status", status=200, body='{"error":["EAPI:Rate limit exceeded"]}')
-    answer = await verify("kraken")
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
-
-
 @pytest.mark.parametrize("exchange", EXCHANGES)
 async def test_an_exchange_in_trouble_is_told_apart_from_a_wrong_key(
     ready: Call, verify: Call, fault: Call, exchange: str
@@ -272,6 +263,9 @@ class Slow:
         if self.error:
             raise self.error
         return {"total": {}, "free": {}, "used": {}}
+
+    def quiet_s(self) -> float:
+        return 0.0
 
 
 async def test_a_connector_replaced_while_it_was_verified_is_a_conflict(
