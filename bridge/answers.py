@@ -46,18 +46,29 @@ class Created(BaseModel):
     message: str
 
 
+class OwnCopy(BaseModel):
+    """What connectors do not share, since ccxt writes into it: each costs more memory."""
+
+    of: Annotated[list[str], Field(description="Attributes of ccxt's object.")]
+    why: str
+
+
 class Offer(BaseModel):
-    """What one exchange needs."""
+    """What one exchange needs, and what can be had of it."""
 
     fields: Annotated[list[str], Field(description="The fields of an add that must be filled.")]
     requires: Annotated[list[str], Field(description="The same by ccxt's names.")]
     sandbox: bool
     testnet: Annotated[str | None, Field(description="The connector's name on the testnet.")]
+    proves: Annotated[bool, Field(description="False: anybody may read its balances.")]
+    unproven: Annotated[list[str], Field(description="Fields that a balance proves nothing of.")]
+    own_copy: Annotated[OwnCopy | None, Field(description="Null: connectors share all they can.")]
 
 
 class Supported(BaseModel):
     supported_exchanges: list[str]
     exchanges: dict[str, Offer]
+    left_out: Annotated[dict[str, str], Field(description="ccxt's other exchanges, and why.")]
 
 
 class Failure(BaseModel):

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import ccxt.async_support as ccxt
 
@@ -85,6 +85,22 @@ PUBLIC = frozenset({"dydx", "hyperliquid", "lighter", "nado", "pacifica"})
 KEY_ALONE = frozenset({"extended", "hibachi"})
 
 
+class OwnCopy(NamedTuple):
+    """What of ccxt's attributes each connector has for itself, whatever that costs, and why."""
+
+    of: tuple[str, ...]
+    why: str
+
+
+# Into these ccxt writes while it asks, so that accounts must not share them as they do elsewhere.
+OWN_COPIES: Mapping[str, OwnCopy] = {
+    "coinbaseinternational": OwnCopy(
+        ("has",), "ccxt notes there whether these credentials are for Coinbase or for Deribit"
+    ),
+    "lighter": OwnCopy(("options",), "ccxt keeps there the signer and token of each account"),
+}
+
+
 def canonical(name: str) -> str:
     """Return ccxt's word for an exchange, its testnet suffix kept; any case, any alias."""
     name = name.strip().lower()
@@ -96,6 +112,12 @@ def canonical(name: str) -> str:
 def catalogue() -> dict[str, dict[str, Any]]:
     """Describe every exchange whose balances ccxt can read; half a second at first."""
     return {name: about for name in ccxt.exchanges if (about := _described(name))}
+
+
+def supported() -> dict[str, Any]:
+    """Return what `GET /connectors/supported` answers."""
+    found = catalogue()
+    return {"supported_exchanges": sorted(found), "exchanges": found, "left_out": left_out()}
 
 
 def left_out() -> dict[str, str]:
@@ -150,6 +172,7 @@ def _described(name: str) -> dict[str, Any] | None:
         "testnet": name + TESTNET if sandbox else None,
         "proves": proves(name),
         "unproven": _unproven(name, fields),
+        "own_copy": own._asdict() if (own := OWN_COPIES.get(name)) else None,
     }
 
 

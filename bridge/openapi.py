@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from bridge import answers, problems
+from bridge.catalogue import OWN_COPIES
 from bridge.door import OPEN
 from bridge.errors import CODES, KINDS, Code
 
@@ -61,15 +62,28 @@ SAID: Mapping[str, Said] = {
     "get_connectors_supported": Said(
         answers.Supported,
         {
-            "supported_exchanges": ["okx"],
+            "supported_exchanges": ["lighter", "okx"],
             "exchanges": {
+                "lighter": {
+                    "fields": ["api_secret"],
+                    "requires": ["privateKey"],
+                    "sandbox": True,
+                    "testnet": "lighter_testnet",
+                    "proves": False,
+                    "unproven": ["api_secret"],
+                    "own_copy": {"of": ["options"], "why": OWN_COPIES["lighter"].why},
+                },
                 "okx": {
                     "fields": ["api_key", "api_secret", "password"],
                     "requires": ["apiKey", "password", "secret"],
                     "sandbox": True,
                     "testnet": "okx_testnet",
-                }
+                    "proves": True,
+                    "unproven": [],
+                    "own_copy": None,
+                },
             },
+            "left_out": {},
         },
     ),
     "get_connectors": Said(

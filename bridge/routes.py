@@ -81,14 +81,10 @@ async def supported() -> dict[str, Any]:
     """List every exchange: the fields it needs, its testnet's name, what a balance proves.
 
     `proves` is false where anybody may read a balance; `unproven` are the fields that an answer
-    says nothing about. `left_out` tells why the other exchanges of ccxt's are not served.
+    says nothing about; `own_copy` is what its connectors do not share, and why. `left_out` tells
+    why the other exchanges of ccxt's are not served.
     """
-    found = await anyio.to_thread.run_sync(catalogue.catalogue)
-    return {
-        "supported_exchanges": sorted(found),
-        "exchanges": found,
-        "left_out": catalogue.left_out(),
-    }
+    return await anyio.to_thread.run_sync(catalogue.supported)
 
 
 @router.get("/connectors", tags=["connectors"])

@@ -15,7 +15,7 @@ from typing import Any
 import ccxt.async_support as ccxt
 import structlog
 
-from bridge.catalogue import TESTNET, exchange_class
+from bridge.catalogue import OWN_COPIES, TESTNET, exchange_class
 from bridge.credentials import Offered, fill
 from bridge.errors import Trouble
 from bridge.frozen import FrozenDict, Thrift, freeze, thaw
@@ -39,11 +39,6 @@ ASKED_WHILE_LOADING = {"kucoin": "load_migration_status"}
 # account the contract wallet, which leaves one who only trades spot with nothing. A unified account
 # has but one wallet, whatever this says. (bybit-exchange.github.io/docs/v5/account/wallet-balance)
 ASKS_ELSEWHERE = frozenset({"bybit", "bybiteu", "bybitid"})
-# What ccxt itself writes into while it asks: each connector has a copy, whatever that costs.
-OWN_COPIES: Mapping[str, tuple[str, ...]] = {
-    "coinbaseinternational": ("has",),
-    "lighter": ("options",),
-}
 MARKET_FIELDS = (
     "markets",
     "markets_by_id",
@@ -98,9 +93,9 @@ class Template:
         # What loading leaves in options for all to read; connectors hold it before it is there.
         self._helpers = {each: FrozenDict() for each in _helpers(stock)}
         self._light = self._lightened(stock)
-        self.own_copies = OWN_COPIES.get(self._base, ())
-        if self.own_copies:
-            log.info("not_all_is_shared", exchange=name, own_copies=self.own_copies)
+        self._own_copy = OWN_COPIES.get(self._base)
+        if self._own_copy:
+            log.info("not_all_is_shared", exchange=name, **self._own_copy._asdict())
         self._loading: asyncio.Task[None] | None = None
         self.loaded_at: float | None = None
         self._due_at = float("-inf")
@@ -131,7 +126,7 @@ class Template:
             setattr(light, field, value)
         # Account modes, nonces and "has succeeded once" live in options: never shared.
         light.options = {**self._options, **self._helpers, **filled.options}
-        for field in self.own_copies:
+        for field in self._own_copy.of if self._own_copy else ():
             setattr(light, field, thaw(getattr(light, field)))
         if outward is not None and outward is not self._outward:
             light.session, light.lane = outward, self._lane(outward.egress)

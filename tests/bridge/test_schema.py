@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from bridge.answers import Supported
 from bridge.app import create_app
-from bridge.openapi import SENT, describe
+from bridge.catalogue import supported
+from bridge.openapi import SAID, SENT, describe
 from tests.conftest import do_without
 
 HERE = Path(__file__).parent
@@ -74,6 +76,13 @@ def test_what_is_sent_has_an_example_that_is_valid(operation: Any) -> None:
         (content,) = operation["requestBody"]["content"].values()
         name = content["schema"]["$ref"].rpartition("/")[2]
         assert DOCUMENT["components"]["schemas"][name]["examples"] == [SENT[name]]
+
+
+def test_supported_is_described_as_it_is() -> None:
+    told = json.loads(json.dumps(supported()))
+    Supported.model_validate(told, extra="forbid")
+    example = SAID["get_connectors_supported"].example
+    assert example["exchanges"] == {name: told["exchanges"][name] for name in example["exchanges"]}
 
 
 def test_operation_ids_are_names_of_one_operation_each() -> None:

@@ -8,15 +8,15 @@ from ssl import SSLContext
 from typing import Any
 
 import ccxt.async_support as ccxt
+import httpx
 import pytest
 
-from bridge.catalogue import catalogue
+from bridge.catalogue import OWN_COPIES, catalogue
 from bridge.clocks import Clock
 from bridge.frozen import FrozenDict, FrozenList, ReadOnly
 from bridge.pacer import Lane
 from bridge.session import Outward
 from bridge.shelf import Shelf
-from bridge.template import OWN_COPIES
 from tests.bridge.ccxt_source import written
 from tests.bridge.plausible import offered
 
@@ -46,6 +46,10 @@ def writable(value: Any) -> Iterator[str]:
             yield type(value).__name__
 
 
+def _copied(name: str) -> set[str]:
+    return set(OWN_COPIES[name].of) if name in OWN_COPIES else set()
+
+
 async def test_all_that_connectors_share_is_read_only(shelf: Shelf) -> None:
     for name in catalogue():
         kind = shelf.get(name)._light
@@ -59,20 +63,37 @@ async def test_each_connector_has_options_of_its_own(shelf: Shelf) -> None:
         one, other = shelf.get(name).make(offered(name)), shelf.get(name).make(offered(name))
         assert one.options is not other.options
         assert one.options == other.options
-        deep = "options" in OWN_COPIES.get(name, ())
+        deep = "options" in _copied(name)
         for option, value in one.options.items():
             assert deep or not list(writable(value)), (name, option)
 
 
 @pytest.mark.parametrize("name", ccxt.exchanges)
 def test_what_ccxt_writes_into_while_it_reads_a_balance_is_copied_for_each(name: str) -> None:
-    assert written(getattr(ccxt, name)) == set(OWN_COPIES.get(name, ()))
+    assert written(getattr(ccxt, name)) == _copied(name)
+
+
+async def test_supported_tells_of_what_each_connector_has_a_copy_and_why(
+    shelf: Shelf, bridge: httpx.AsyncClient
+) -> None:
+    told = (await bridge.get("/connectors/supported")).json()["exchanges"]
+    copied = {name: _not_shared(shelf.get(name).make(offered(name))) for name in told}
+    said = {name: about["own_copy"] for name, about in told.items()}
+    assert {name: set(own["of"]) if own else set() for name, own in said.items()} == copied
+    assert set().union(*copied.values()) == {"has", "options"}  # so there is something to tell
+    assert all(own["why"] for own in said.values() if own)
+
+
+def _not_shared(remote: Any) -> set[str]:
+    """Return the attributes that could be written to, options' own level aside."""
+    own = {**vars(remote), "options": FrozenDict(remote.options)}
+    return {field for field, value in own.items() if list(writable(value))}
 
 
 @pytest.mark.parametrize("name", OWN_COPIES)
 async def test_own_copies_are_each_ones_own(shelf: Shelf, name: str) -> None:
     one, other = shelf.get(name).make(offered(name)), shelf.get(name).make(offered(name))
-    for field in OWN_COPIES[name]:
+    for field in _copied(name):
         before = repr(getattr(other, field))
         getattr(one, field)["mine"] = {"deep": 1}
         for value in getattr(one, field).values():
