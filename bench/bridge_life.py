@@ -72,12 +72,13 @@ async def _work(
 ) -> None:
     for number in numbers:
         name = EXCHANGES[number % len(EXCHANGES)]
-        slot = {"account_name": f"client_{number % options.accounts}", "connector_name": name}
+        account = number % options.accounts if options.accounts else number
+        slot = {"account_name": f"client_{account}", "connector_name": name}
         mine = {"api_key": f"key {number}", "api_secret": SECRET, "password": "pass"}
         await _post(client, "/connectors/add", slot | mine | {"fingerprint": str(number)})
         if number % options.read_every == 0:
-            account = {"exchange": name, **mine, "balances": {"BTC": "0.5"}}
-            await _post(exchange, "/_paper/credentials", account)
+            held = {"exchange": name, **mine, "balances": {"BTC": "0.5"}}
+            await _post(exchange, "/_paper/credentials", held)
             await _post(client, "/connectors/verify", slot)
             async with client.get("/portfolio", params={"account": slot["account_name"]}) as told:
                 found = (await told.json())["balances"][name]
@@ -102,7 +103,9 @@ async def _sample(client: aiohttp.ClientSession) -> dict[str, float]:
     found = {SAMPLES[s.name]: s.value for s in samples if s.name in SAMPLES}
     found["rss_mib"] = round(found["rss_mib"] / MEGA, 2)
     held = sum(s.value for s in samples if s.name == "bridge_connectors")
-    return found | {"series": len(samples), "connectors": held}
+    async with client.get("/accounts", params={"limit": 100_000}) as answer:
+        accounts = len((await answer.json())["accounts"])
+    return found | {"series": len(samples), "connectors": held, "accounts": accounts}
 
 
 @asynccontextmanager
@@ -136,12 +139,14 @@ def _figures(tenths: list[dict[str, float]], options: argparse.Namespace) -> dic
     start, half, end = tenths[0], tenths[5], tenths[10]
     return {
         "adds_and_removals": options.rounds,
+        "names_of_accounts": options.accounts or options.rounds,
         "proofs_and_reads": -(-options.rounds // options.read_every),
         "rss_mib_at_each_tenth": [each["rss_mib"] for each in tenths],
         "rss_mib_grown_in_second_half": round(end["rss_mib"] - half["rss_mib"], 2),
         "open_files_at_each_tenth": [each["open_files"] for each in tenths],
         "series_at_the_end": end["series"],
         "connectors_at_the_end": end["connectors"],
+        "accounts_at_the_end": end["accounts"],
         "cpu_ms_per_round": round(
             (end["cpu_seconds"] - start["cpu_seconds"]) / options.rounds * 1000, 2
         ),
@@ -161,7 +166,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=100_000)
     parser.add_argument("--read-every", type=int, default=100, help="prove and read each so many")
-    parser.add_argument("--accounts", type=int, default=1000, help="names, used again and again")
+    parser.add_argument(
+        "--accounts",
+        type=int,
+        default=0,
+        help="names, used over and over; 0: each add has its own",
+    )
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--json", action="store_true")
     asyncio.run(main(parser.parse_args()))

@@ -11,6 +11,7 @@ from bridge.credentials import Offered
 from bridge.errors import Code, Trouble
 
 Now = Callable[[], datetime]
+EMPTY = 10_000  # accounts that have no connector yet
 
 
 def utc_now() -> datetime:
@@ -52,12 +53,19 @@ class Account:
 
 
 class Registry:
-    """Accounts and connectors by name. Only a repeat waits for *quiet* until a listing shows it."""
+    """Accounts and connectors by name. Only a repeat waits for *quiet* until a listing shows it.
 
-    def __init__(self, now: Now = utc_now, quiet: timedelta = timedelta(minutes=1)) -> None:
+    An account goes with its last connector. Of those that never had one the newest *empty* stay:
+    whose account was forgotten adds to it all the same.
+    """
+
+    def __init__(
+        self, now: Now = utc_now, quiet: timedelta = timedelta(minutes=1), empty: int = EMPTY
+    ) -> None:
         self.now = now
         self._quiet = quiet
         self._accounts: dict[str, Account] = {}
+        self._empty, self._most_empty = dict[str, None](), empty  # the oldest first
         self._version, self._moved_at, self._repeated = 0, now(), False
         self.boot_id = secrets.token_hex(8)
         self.counts: Counter[str] = Counter()
@@ -81,8 +89,15 @@ class Registry:
         if account in self._accounts:
             return False
         self._accounts[account] = Account(account, self.now())
+        self._empty[account] = None
+        if len(self._empty) > self._most_empty:
+            self._forget(next(iter(self._empty)))
         self._move()
         return True
+
+    def _forget(self, account: str) -> None:
+        del self._accounts[account]
+        self._empty.pop(account, None)
 
     def accounts(self) -> list[Account]:
         return [self._accounts[name] for name in sorted(self._accounts)]
@@ -110,6 +125,7 @@ class Registry:
     ) -> Connector:
         """File a connector, in place of the one that was there."""
         self.create(account)
+        self._empty.pop(account, None)
         connectors = self._accounts[account].connectors
         self.counts[name] += name not in connectors
         made = Connector(account, name, offered, remote, fingerprint, self.now())
@@ -129,6 +145,8 @@ class Registry:
             raise Trouble("conflict", "The connector there has another fingerprint; nothing done")
         del held.connectors[name]
         self.counts[name] -= 1
+        if not held.connectors:
+            self._forget(account)
         self._move()
         return True
 

@@ -303,6 +303,29 @@ async def test_supported_exchanges_come_with_the_fields_they_need(
     assert about["luno"]["testnet"] is None
 
 
+def test_an_account_goes_with_its_last_connector() -> None:
+    registry = Registry()
+    registry.create("a")
+    for name in ("binance", "okx"):
+        registry.put("a", name, Offered(), None, None)
+    registry.remove("a", "binance")
+    assert [account.name for account in registry.accounts()] == ["a"]
+    registry.remove("a", "okx")
+    assert registry.accounts() == []
+
+
+def test_of_the_accounts_that_never_had_a_connector_only_the_newest_are_kept() -> None:
+    registry = Registry(empty=2)
+    registry.create("used")
+    registry.put("used", "binance", Offered(), None, None)
+    for name in ("oldest", "old", "new"):
+        registry.create(name)
+    assert [account.name for account in registry.accounts()] == ["new", "old", "used"]
+    registry.put("oldest", "binance", Offered(), None, None)  # forgotten, and no worse for it
+    registry.create("newest")
+    assert [account.name for account in registry.accounts()] == ["new", "newest", "oldest", "used"]
+
+
 def test_a_registry_counts_connectors_by_exchange() -> None:
     registry = Registry()
     for account in ("a", "b", "b"):

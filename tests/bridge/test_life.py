@@ -25,7 +25,7 @@ def settings(paper_url: str) -> Settings:
 
 async def one_life(service: Service, number: int) -> Any:
     """Add, prove, read and remove a connector; every third is refused, every fourth given up."""
-    name, account = EXCHANGES[number % 5], f"client {number % 7}"
+    name, account = EXCHANGES[number % 5], f"client {number}"
     offered = Offered(f"key-of-{name}" if number % 3 else "wrong", SECRET, "pass phrase")
     await service.add(account, name, offered, str(number))
     remote = service.registry.connector(account, name).remote
@@ -76,3 +76,5 @@ async def test_nothing_is_left_of_connectors_that_came_and_went(
             assert len(lane.line._accounts) <= 3
     assert list(service.registry.listing()) == []
     assert "binance" not in (await bridge.get("/metrics")).text
+    assert (await bridge.get("/accounts")).json()["accounts"] == []
+    assert "client" not in str(vars(service.registry))
