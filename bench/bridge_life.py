@@ -74,7 +74,7 @@ async def _work(
         name = EXCHANGES[number % len(EXCHANGES)]
         account = number % options.accounts if options.accounts else number
         slot = {"account_name": f"client_{account}", "connector_name": name}
-        mine = {"api_key": f"key {number}", "api_secret": SECRET, "password": "pass"}
+        mine = {"api_key": f"key-{number}", "api_secret": SECRET, "password": "pass"}
         await _post(client, "/connectors/add", slot | mine | {"fingerprint": str(number)})
         if number % options.read_every == 0:
             held = {"exchange": name, **mine, "balances": {"BTC": "0.5"}}
