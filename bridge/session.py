@@ -14,6 +14,7 @@ from yarl import URL
 
 from bridge.bounded import Bounded
 from bridge.egress import DIRECT, Egress, Rules, blame
+from bridge.sockets import made
 
 _CONNECTIONS = 512  # across all exchanges; aiohttp's 100 would make accounts wait for each other
 
@@ -142,7 +143,9 @@ async def opened(
 ) -> AsyncIterator[Outward]:
     """Hold one session; it keeps no cookie and reads no proxy variable."""
     tls = tls or trusting(egress)
-    connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=tls, **_from(egress.local_address))
+    connector = aiohttp.TCPConnector(
+        limit=_CONNECTIONS, ssl=tls, socket_factory=made, **_from(egress.local_address)
+    )
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
         connector=connector, cookie_jar=jar, trust_env=False, response_class=Bounded

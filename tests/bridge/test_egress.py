@@ -214,8 +214,6 @@ class TestWhoReadsAlong:
     def egress(self, proxy: Proxy, tmp_path: Path) -> Egress:
         return way(proxy, Authority(tmp_path, "another"))
 
-    # aiohttp leaves a socket to the garbage collector where TLS fails inside a tunnel
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     async def test_a_certificate_that_nobody_vouches_for_is_no_refusal(
         self, ready: Call, verify: Call
     ) -> None:

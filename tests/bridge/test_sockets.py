@@ -1,0 +1,56 @@
+"""What becomes of connections that are given up while they are made; on uvloop, as the bridge."""
+
+import asyncio
+import gc
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from yarl import URL
+
+from bridge.egress import Egress
+from bridge.session import Outward, opened
+from tests.bridge.conftest import served
+from tests.daemon.bridges.certificates import Authority
+
+pytestmark = pytest.mark.anyio
+STEPS = 12
+"""Of the event loop; by then the connection is made and its TLS begun."""
+
+
+@pytest.fixture
+async def way(paper_app: FastAPI, tmp_path: Path) -> AsyncIterator[Outward]:
+    """To an exchange by TLS, as all are."""
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("paper")
+    async with served(paper_app, ssl_certfile=certificate, ssl_keyfile=key) as address:
+        origin = address.replace("http://", "https://")
+        async with opened(origin, None, Egress("direct", ca_file=authority.file)) as outward:
+            yield outward
+
+
+async def given_up(outward: Outward, steps: int) -> None:
+    """Ask, and cancel after so many steps of the event loop."""
+
+    async def asked() -> None:
+        async with outward.get(URL("https://api.binance.com/api/v3/time"), headers={}):
+            pass
+
+    task = asyncio.create_task(asked())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.parametrize("steps", range(STEPS))
+async def test_a_connection_given_up_takes_no_file_of_anybody_else_with_it(
+    way: Outward, steps: int
+) -> None:
+    await given_up(way, steps)
+    others = [os.open("/dev/null", os.O_RDONLY) for _ in range(20)]  # the lowest numbers there are
+    gc.collect()  # which complains of what was not closed, too
+    for number in others:
+        os.close(number)  # raises when it is closed already
