@@ -50,7 +50,6 @@ MARKET_FIELDS = (
     "quoteCurrencies",
     "codes",
 )
-_GRACE_S = 1.0
 # Loads share a thread: one that parses keeps the others from reading what has come long ago.
 _LONG_MS = 30_000
 _COOL_S = 30.0  # between two loads in the background, when the exchange is away
@@ -148,9 +147,7 @@ class Template:
         return self._light.markets
 
     async def close(self) -> None:
-        """Let a load under way end, for a moment: cancelled while it connects, it leaks sockets."""
         if self._loading is not None:
-            await asyncio.wait([self._loading], timeout=_GRACE_S)
             self._loading.cancel()
             await asyncio.wait([self._loading])
 
