@@ -5,9 +5,15 @@ import gc
 import ipaddress
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from bridge.exposed import warn_of_exposed
 from bridge.logs import configure
+
+
+class Token(NamedTuple):
+    file: Path
+    text: str
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -23,11 +29,14 @@ def main(arguments: list[str] | None = None) -> None:
     from bridge.egress import NO_RULES  # noqa: PLC0415
     from bridge.serve import bind, bind_unix, run  # noqa: PLC0415
 
+    rules = _rules(parser, asked.egress) if asked.egress else NO_RULES
+    token: Token | None = asked.token_file
+    warn_of_exposed(filter(None, (token and token.file, asked.tls_key, *rules.secret_files)))
     settings = Settings(
-        token=asked.token_file,
+        token=token and token.text,
         exchange_origin=asked.exchange_origin,
         paced=asked.paced or None,
-        egress=_rules(parser, asked.egress) if asked.egress else NO_RULES,
+        egress=rules,
     )
     app = create_app(settings)
     bound, address = bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)
@@ -110,7 +119,7 @@ def _rules(parser: argparse.ArgumentParser, path: Path) -> Any:
         parser.error(f"argument --egress: {path}:{told}")
 
 
-def _token(path: str) -> str:
+def _token(path: str) -> Token:
     """Read a token, so that argparse names the option when that fails."""
     try:
         token = Path(path).read_text().strip()
@@ -118,7 +127,7 @@ def _token(path: str) -> str:
         raise argparse.ArgumentTypeError(f"cannot read {path}: {error.strerror}") from error
     if not token:
         raise argparse.ArgumentTypeError(f"{path} holds no token")
-    return token
+    return Token(Path(path), token)
 
 
 if __name__ == "__main__":

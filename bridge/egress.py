@@ -60,7 +60,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
+    """`secret_files` are those in which proxies' passwords were found."""
+
     rules: tuple[Rule, ...] = ()
+    secret_files: tuple[Path, ...] = ()
 
     def choose(self, exchange: str, account: str | None = None) -> Egress:
         """Return the way for an account's connector, or for what an exchange tells anybody."""

@@ -47,17 +47,19 @@ def read(path: Path, exchanges: Collection[str]) -> Rules:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         place = re.search(r"\(at [^)]*\)$", str(error))
         raise BadEgress([f"is not TOML {place[0] if place else ''}".strip()]) from None
-    return _Reader(text, exchanges).rules(found)
+    return _Reader(path, text, exchanges).rules(found)
 
 
 class _Reader:
     """Collects problems instead of stopping at the first."""
 
-    def __init__(self, text: str, exchanges: Collection[str]) -> None:
+    def __init__(self, path: Path, text: str, exchanges: Collection[str]) -> None:
+        self._path = path
         self._lines = [text.count("\n", 0, m.end()) + 1 for m in _HEADER.finditer(text)]
         self._exchanges = exchanges
         self._problems: list[str] = []
         self._place = ""
+        self._secret_files = dict[Path, None]()
 
     def rules(self, found: Mapping[str, Any]) -> Rules:
         tables = found.get("egress")
@@ -69,7 +71,7 @@ class _Reader:
         self._compare(rules)
         if self._problems:
             raise BadEgress(self._problems)
-        return Rules(rules)
+        return Rules(rules, tuple(self._secret_files))
 
     def _wrong(self, key: str, expected: str) -> None:
         self._problems.append(f"{self._place}: {key}: {expected}")
@@ -158,6 +160,7 @@ class _Reader:
             login = self._file(table, "credentials_file")
         if login is None:
             return None
+        self._secret_files[self._path if inline else Path(table["credentials_file"])] = None
         user, colon, password = login.strip().partition(":")
         if not user or not colon or not login.strip().isprintable():
             self._wrong("credentials_file", "expected one line, user:password")
