@@ -75,4 +75,14 @@ def _started() -> tuple[Thread, asyncio.AbstractEventLoop, asyncio.Event]:
 
 def _serve(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(stop.wait())
+        runner.run(_until(stop))
+
+
+async def _until(stop: asyncio.Event) -> None:
+    """Wait, and then for the loads: to close their connections takes them some steps."""
+    await stop.wait()
+    loads = asyncio.all_tasks() - {asyncio.current_task()}
+    for load in loads:
+        if not load.cancelling():  # cancelled twice, it would break off closing
+            load.cancel()
+    await asyncio.gather(*loads, return_exceptions=True)

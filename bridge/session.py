@@ -14,7 +14,7 @@ from yarl import URL
 
 from bridge.bounded import Bounded
 from bridge.egress import DIRECT, Egress, Rules, blame
-from bridge.sockets import made
+from bridge.sockets import Sockets
 
 _CONNECTIONS = 512  # across all exchanges; aiohttp's 100 would make accounts wait for each other
 
@@ -143,14 +143,18 @@ async def opened(
 ) -> AsyncIterator[Outward]:
     """Hold one session; it keeps no cookie and reads no proxy variable."""
     tls = tls or trusting(egress)
+    sockets = Sockets()
     connector = aiohttp.TCPConnector(
-        limit=_CONNECTIONS, ssl=tls, socket_factory=made, **_from(egress.local_address)
+        limit=_CONNECTIONS, ssl=tls, socket_factory=sockets.make, **_from(egress.local_address)
     )
     jar = aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=jar, trust_env=False, response_class=Bounded
-    ) as session:
-        yield Outward(session, tls, origin, egress)
+    try:
+        async with aiohttp.ClientSession(
+            connector=connector, cookie_jar=jar, trust_env=False, response_class=Bounded
+        ) as session:
+            yield Outward(session, tls, origin, egress)
+    finally:
+        await sockets.closed()
 
 
 def trusting(egress: Egress = DIRECT) -> ssl.SSLContext:
