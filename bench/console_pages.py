@@ -68,7 +68,7 @@ async def measure(engine: AsyncEngine) -> None:
     gate = Gate(Tokens(engine), clock)
     await gate.tokens.create("bench", "admin", digest_of(token), NOBODY)
     enquiries = Enquiries(lambda: (), lambda wanted: open_the_bridge(wanted, clock))
-    teller, checker = Teller(keeper, enquiries), Checker(enquiries)
+    teller, checker = Teller(keeper, enquiries, lambda: 5.0), Checker(enquiries)
     forms = ExchangeForms(lambda: enquiries.exchanges(MAIN))
     app = api_app(Backend(keeper, gate, Answers(engine), teller, checker, roster, forms))
     collector.spare()  # as the daemon does

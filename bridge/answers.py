@@ -146,7 +146,7 @@ class Unread(BaseModel):
     """Balances that could not be read are never an empty list."""
 
     error: str
-    code: Code
+    code: Code | Literal["timeout"]
 
 
 class Portfolio(BaseModel):

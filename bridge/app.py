@@ -75,10 +75,12 @@ async def _service(settings: Settings) -> AsyncIterator[Service]:
             paced=settings.paced,
             watch=metrics,
         )
+        service = Service(registry, shelf, metrics, settings.limit_s)
         fresh = asyncio.create_task(shelf.keep_fresh())
         try:
             with lag_told(metrics.lag.observe):
-                yield Service(registry, shelf, metrics, settings.limit_s)
+                yield service
         finally:
+            service.close()
             fresh.cancel()
             await shelf.close()

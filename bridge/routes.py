@@ -20,6 +20,7 @@ async def _of_service(request: Request) -> Service:
 
 Serving = Annotated[Service, Depends(_of_service)]
 Cursor = Annotated[str | None, Query(max_length=400)]
+Wait = Annotated[float | None, Query(gt=0, le=60)]
 Limit = Annotated[int | None, Query(ge=1, le=100_000)]
 
 
@@ -152,9 +153,13 @@ async def remove(
 
 
 @router.get("/portfolio", tags=["portfolio"])
-async def portfolio(account: str, serving: Serving) -> dict[str, Any]:
-    """Return balances by exchange and asset; what could not be read is an error with a code."""
-    return {"account": account, "balances": await serving.portfolio(account)}
+async def portfolio(account: str, serving: Serving, wait: Wait = None) -> dict[str, Any]:
+    """Return balances by exchange and asset; what could not be read is an error with a code.
+
+    With `wait`, in seconds, an exchange that takes longer has the code `timeout`: the others are
+    told without it, and who asks again within 30 seconds of its answer gets that.
+    """
+    return {"account": account, "balances": await serving.portfolio(account, wait)}
 
 
 async def _listed(request: Request, serving: Service, name: str, snapshot: Snapshot) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ from bridge.catalogue import canonical, proves
 from bridge.connectors import Connector, Registry
 from bridge.credentials import Offered
 from bridge.errors import Trouble
+from bridge.late import Late
 from bridge.metrics import Metrics
 from bridge.proof import Proof, proven, rights_of, unproven
 from bridge.shelf import Shelf
@@ -38,6 +40,11 @@ class Service:
     ) -> None:
         self.registry, self.shelf, self.metrics = registry, shelf, metrics
         self._limit_s = limit_s
+        self._late = Late()
+
+    def close(self) -> None:
+        """Ask nothing any more."""
+        self._late.close()
 
     async def add(
         self,
@@ -112,9 +119,17 @@ class Service:
             log.info("connector_removed", account=account, connector=name)
         return removed
 
-    async def portfolio(self, account: str) -> dict[str, Any]:
-        """Ask all exchanges of *account* at once: {exchange: balances or {error, code}}."""
+    async def portfolio(self, account: str, wait_s: float | None = None) -> dict[str, Any]:
+        """Ask all exchanges of *account* at once: {exchange: balances or {error, code}}.
+
+        One that takes longer than *wait_s* is an error, and is asked on: the next one to ask soon
+        has its answer.
+        """
         held = list(self.registry.account(account).connectors.values())
+        if wait_s is not None:
+            questions = {each: partial(self._balances, each) for each in held}
+            found = await self._late.asked(questions, wait_s)
+            return {each.name: _told(each.name, found[each], wait_s) for each in held}
         answers = await asyncio.gather(*(self._balances(connector) for connector in held))
         return {c.name: answer for c, answer in zip(held, answers, strict=True)}
 
@@ -136,3 +151,10 @@ class Service:
             raise
         self.metrics.asked(name, "ok")
         return found
+
+
+def _told(exchange: str, answer: dict[str, Any] | None, wait_s: float) -> dict[str, Any]:
+    if answer is not None:
+        return answer
+    words = f"{exchange} has not answered within {wait_s:g} s; it is asked on, so ask again soon"
+    return {"error": words, "code": "timeout"}

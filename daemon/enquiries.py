@@ -33,11 +33,15 @@ class Enquiries:
     _open: dict[BridgeName, _Opened] = field(default_factory=dict)
 
     async def balances(
-        self, bridge: BridgeName, account: str, expected: Collection[str]
+        self,
+        bridge: BridgeName,
+        account: str,
+        expected: Collection[str],
+        wait: float | None = None,
     ) -> Mapping[str, Balances | Failure]:
         """Raises a verdict; see `TradingBridge.balances`."""
         async with self._asked(bridge) as asked:
-            return await asked.balances(account, expected)
+            return await asked.balances(account, expected, wait)
 
     async def check(self, slot: Slot, credentials: Credentials) -> Check:
         """Raises a verdict; see `TradingBridge.check`."""

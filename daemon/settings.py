@@ -71,6 +71,8 @@ class Settings:
     audit_days: int = 400
     first_token: Secret | None = None
     """Opens the API for an admin, if the database knows no token yet."""
+    balances: timedelta = timedelta(seconds=5)
+    """How long an exchange may take to tell a client's balances, before the others are shown."""
     poll: timedelta = timedelta(seconds=5)
     """Between two looks while LISTEN is away, and at the database."""
     rules: Rules = field(default_factory=Rules)
@@ -309,6 +311,7 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "history_days": _Setting("history_days", of_text(values.whole(1, 36_500))),
         "audit_days": _Setting("audit_days", of_text(values.whole(2, 36_500))),
         "first_token": _Setting("first_token", of_text(values.first_token)),
+        "balances": _Setting("balances_seconds", of_text(values.seconds(0.1, 30))),
         "poll": _Setting("poll_seconds", of_text(values.seconds(0.1, 600))),
     }
 )

@@ -89,6 +89,10 @@ class Parts:
         """Return the bridge of every key that no other is for, as the settings are now."""
         return self.settings.routes.default
 
+    def patience(self) -> float:
+        """Return the seconds that an exchange may take to tell balances, as settings are now."""
+        return self.settings.balances.total_seconds()
+
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Raises StoreError for a database URL that is none, BadSettings without a keyring."""
@@ -149,7 +153,7 @@ def backend_of(parts: Parts, enquiries: Enquiries) -> Backend:
         parts.news,
     )
     gate, answers = parts.gate, Answers(parts.api_engine)
-    teller, checker = Teller(keeper, enquiries), Checker(enquiries)
+    teller, checker = Teller(keeper, enquiries, parts.patience), Checker(enquiries)
     forms = ExchangeForms(lambda: enquiries.exchanges(parts.main()))
     return Backend(keeper, gate, answers, teller, checker, parts.roster, forms)
 

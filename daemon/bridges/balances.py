@@ -11,7 +11,7 @@ from daemon.bridges.listing import known_as
 from daemon.bridges.translate import CODES, Answer, in_words, made, spoken
 from daemon.scrub import scrubbed, shown
 from reconciler.model import Instant
-from reconciler.verdicts import Unclear, Verdict
+from reconciler.verdicts import ExchangeAway, Unclear, Verdict
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _TOTAL, _FREE, _LOCKED = ("total",), ("free", "available"), ("locked", "used")
@@ -47,6 +47,10 @@ class Failure:
     @property
     def message(self) -> str:
         return str(self.verdict)
+
+
+class Late(ExchangeAway):
+    """It takes longer than anybody wants to wait. It may answer yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,8 @@ def _failure(said: dict[str, Any], now: Instant) -> Failure:
     text = scrubbed(in_words({"error": said["error"]}))
     message = shown(text) or "the bridge reports an error without words"
     code = said.get("code")
+    if code == "timeout":
+        return Failure(Late(message))
     if isinstance(code, str) and code in CODES:
         return Failure(made(CODES[code], message))
     return Failure(spoken(text, message, now) or Unclear(message))

@@ -1,5 +1,6 @@
 """The Trading Bridge over HTTP, ours or one of the story's: which one it is, it finds out."""
 
+import math
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from weakref import WeakValueDictionary
@@ -8,7 +9,7 @@ import anyio
 import structlog
 
 from daemon.bridges.access import Access
-from daemon.bridges.balances import Balances, Failure, portfolio
+from daemon.bridges.balances import Balances, Failure, Late, portfolio
 from daemon.bridges.checks import CANNOT, Check, cannot, check
 from daemon.bridges.dialects import Dialect, Ours, Story
 from daemon.bridges.line import Line, Patience, open_line
@@ -21,6 +22,8 @@ from reconciler.verdicts import NotThere, Unavailable
 
 log = structlog.get_logger()
 _NOBODY_BEHIND = (502, 503, 504)
+_ON_ITS_WAY = 0.5
+"""Seconds that an answer may be on its way once the bridge has given it."""
 
 
 class TradingBridge:
@@ -82,15 +85,21 @@ class TradingBridge:
     # -- more than the port ------------------------------------------------------------------
 
     async def balances(
-        self, account: str, expected: Collection[str] = ()
+        self, account: str, expected: Collection[str] = (), wait: float | None = None
     ) -> Mapping[str, Balances | Failure]:
         """Return balances, or why there are none, by connector; each *expected* one is there.
 
-        Raises NotThere if the bridge has no such account, or another verdict.
+        After *wait* seconds, what is not told is Late: by exchange where the bridge tells those
+        that are there. Raises NotThere if the bridge has no such account, or another verdict.
         """
         query, seconds = {"account": account}, self._patience.proof
+        if wait is not None:
+            query["wait"] = f"{wait:g}"
         with self._noticing_absence():
-            answer = await self._line.ask("GET", "portfolio", query=query, seconds=seconds)
+            with anyio.move_on_after(math.inf if wait is None else wait + _ON_ITS_WAY) as patience:
+                answer = await self._line.ask("GET", "portfolio", query=query, seconds=seconds)
+            if patience.cancelled_caught:
+                raise Late(f"the bridge has not told within {wait:g} s")
             if answer.status == 404:
                 raise NotThere(f"the bridge has no account {shown(account)!r}")
             if not answer.ok:

@@ -1,20 +1,33 @@
 """What a client has where, and why nothing is shown where that is so. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from daemon.bridges.balances import Amount, Balances, Failure
+from daemon.bridges.balances import Amount, Balances, Failure, Late
 from daemon.web.models import KeyState
-from daemon.words import cure_for_client
+from daemon.words import cure_for_client, span
 from reconciler.model import Phase, Verified
 
-Found = Mapping[tuple[str, str], Balances | Failure]
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What was told *age* seconds before, of one that is late now."""
+
+    balances: Balances
+    age: float
+    failure: Failure
+
+
+Answer = Balances | Failure | Remembered
+Found = Mapping[tuple[str, str], Answer]
 """What was told of each connector of a client, by bridge and connector."""
+State = Literal["ok", "empty", "error", "timeout", "not_connected"]
 _EXACT = Context(prec=200)
 """Amounts have up to 60 digits on each side of the point, and none is rounded away."""
 Money = Annotated[str | None, Field(examples=["0.60000000"])]
@@ -41,7 +54,10 @@ class Total(BaseModel):
 
 
 class KeyBalance(BaseModel):
-    """One key, and whether its money is in this answer: if not, `words` say why not."""
+    """One key, and whether its money is in this answer: if not, `words` say why not.
+
+    "timeout": its exchange is late. If it told before, that is shown, `age_seconds` old.
+    """
 
     id: UUID
     exchange: str
@@ -54,8 +70,9 @@ class KeyBalance(BaseModel):
     due_at: datetime | None
     verified_at: datetime | None
     connector: str
-    balances: Literal["ok", "empty", "error", "not_connected"]
+    balances: State
     words: str
+    age_seconds: float | None = None
 
 
 class Statement(BaseModel):
@@ -98,7 +115,7 @@ def statement(
     lines = [_of_key(key, answer if asked_for(key) else None) for key, answer in told]
     owned = [(key, _amounts(answer)) for key, answer in told if asked_for(key)]
     expected = [line for key, line in zip(keys, lines, strict=True) if key.phase != "inactive"]
-    missing = [line for line in expected if line.balances in ("error", "not_connected")]
+    missing = [line for line in expected if line.balances not in ("ok", "empty")]
     return Statement(
         client_id=client_id,
         client=client,
@@ -112,24 +129,36 @@ def statement(
     )
 
 
-def _of_key(key: KeyState, answer: Balances | Failure | None) -> KeyBalance:
+def _of_key(key: KeyState, answer: Answer | None) -> KeyBalance:
     state, words = _state(key, answer)
     names = KeyBalance.model_fields.keys() & KeyState.model_fields.keys()
     values = {name: getattr(key, name) for name in names}
-    return KeyBalance(**values, balances=state, words=words)
+    age = round(answer.age, 1) if isinstance(answer, Remembered) else None
+    return KeyBalance(**values, balances=state, words=words, age_seconds=age)
 
 
-def _state(
-    key: KeyState, answer: Balances | Failure | None
-) -> tuple[Literal["ok", "empty", "error", "not_connected"], str]:
+def is_late(told: Answer) -> bool:
+    return isinstance(told, Failure) and isinstance(told.verdict, Late)
+
+
+def _state(key: KeyState, answer: Answer | None) -> tuple[State, str]:
     if not asked_for(key):
         return "not_connected", f"not connected: {key.why}"
-    if answer is None:
-        return "error", "the bridge did not tell of it"
-    if isinstance(answer, Failure):
-        return "error", answer.message
-    if _amounts(answer):
-        return "ok", f"{key.exchange} tells of {len(_amounts(answer))} asset(s)"
+    match answer:
+        case None:
+            return "error", "the bridge did not tell of it"
+        case Remembered(age=age, failure=failure):
+            ago = span(timedelta(seconds=age))
+            return "timeout", f"{failure.message}; what is shown is {ago} old"
+        case Failure():
+            return "timeout" if is_late(answer) else "error", answer.message
+        case Balances():
+            return _told(key, len(_amounts(answer)))
+
+
+def _told(key: KeyState, assets: int) -> tuple[State, str]:
+    if assets:
+        return "ok", f"{key.exchange} tells of {assets} asset(s)"
     if key.verified == Verified.OK:
         return "empty", f"{key.exchange} tells of no assets: the account is empty"
     return "empty", (
@@ -137,8 +166,10 @@ def _state(
     )
 
 
-def _amounts(answer: Balances | Failure | None) -> list[Amount]:
+def _amounts(answer: Answer | None) -> list[Amount]:
     """Return what there is something of: exchanges list every asset that they know."""
+    if isinstance(answer, Remembered):
+        answer = answer.balances
     if not isinstance(answer, Balances):
         return []
     return [each for each in answer.amounts if each.free or each.locked or each.total]

@@ -347,6 +347,7 @@ def test_every_field_can_be_set() -> None:
     read(Asked(RIGHT), Settings)
     known = {"database_url": "DATABASE_URL", "keyring": "ENCRYPTION_KEY"}
     known |= {"log_json": "BRIDGETENDER_LOG_FORMAT", "poll": "BRIDGETENDER_POLL_SECONDS"}
+    known |= {"balances": "BRIDGETENDER_BALANCES_SECONDS"}
     wanted = {field.name for field in fields(Settings)} - {"bridges", "rules"}
     assert {known.get(name, f"BRIDGETENDER_{name.upper()}") for name in wanted} <= asked
     of_bridge = {field.name for kind in (BridgeSettings, Access) for field in fields(kind)}

@@ -57,6 +57,8 @@ class Office:
     heard: list[str] = field(default_factory=list)
     bridges: list[BridgeSettings] = field(default_factory=list)
     clock: MovedClock = field(default_factory=MovedClock)
+    wait: float = 5.0
+    """Seconds that an exchange may take to tell balances."""
 
     def __post_init__(self) -> None:
         self.news = News()
@@ -67,7 +69,7 @@ class Office:
         self.enquiries = Enquiries(
             lambda: self.bridges, lambda wanted: open_the_bridge(wanted, clock)
         )
-        self.teller = Teller(self.keeper, self.enquiries)
+        self.teller = Teller(self.keeper, self.enquiries, lambda: self.wait)
         self.roster = Roster(self.engine, lambda: MAIN, clock)
         answers = Answers(self.engine)
         forms = ExchangeForms(lambda: self.enquiries.exchanges(MAIN))

@@ -10,13 +10,15 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from daemon.bridges.balances import Amount, Balances, Failure
+from daemon.bridges.balances import Amount, Balances, Failure, Late
 from daemon.settings import BridgeSettings
 from daemon.store.people import People
-from daemon.web.statement import Age, statement
-from daemon.web.teller import Fresh
+from daemon.web.statement import Age, Remembered, statement
+from daemon.web.teller import Fresh, Memory
 from reconciler.model import BridgeName, ClientId, Phase, Reason
+from reconciler.routes import MAIN
 from reconciler.verdicts import Refused
+from tests.daemon.cli.conftest import served
 from tests.daemon.web.conftest import Office
 from tests.daemon.web.market import Market, market_of
 
@@ -77,6 +79,59 @@ async def test_one_exchange_that_fails_hides_no_other_and_says_why(
     words = next(key["words"] for key in said["keys"] if key["exchange"] == "okx")
     assert len(words) > 10
     assert f"okx: {words}" in said["summary"]
+
+
+async def test_an_exchange_that_is_late_holds_up_no_other_and_shows_what_it_told_before(
+    market: Market, admin: httpx.AsyncClient, acme: ClientId, office: Office
+) -> None:
+    for exchange in ("binance", "okx", "kraken"):
+        await market.enrol(exchange, {"BTC": "0.5"})
+    await market.live(acme, "binance")
+    await market.live(acme, "okx")
+    assert states(await told(admin, acme)) == {"binance": "ok", "okx": "ok"}
+    await market.live(acme, "kraken")
+    await market.fault("okx", "hang")
+    await market.fault("kraken", "hang")
+    office.wait = 0.5
+    said = await told(admin, acme)
+    assert states(said) == {"binance": "ok", "okx": "timeout", "kraken": "timeout"}
+    assert [row["exchange"] for row in said["balances"]] == ["binance", "okx"]
+    assert said["complete"] is False
+    lines = {key["exchange"]: key for key in said["keys"]}
+    assert lines["okx"]["age_seconds"] is not None
+    assert lines["okx"]["words"].endswith(" old")
+    assert lines["kraken"]["words"].startswith("kraken has not answered within 0.5 s")
+    assert lines["kraken"]["words"] in said["summary"]
+
+
+async def test_what_other_credentials_told_is_not_shown(key_state: Any) -> None:
+    memory, late = Memory(), Failure(Late("slow"))
+    held = Balances((Amount("BTC", None, None, Decimal(1)),))
+    assert memory.of(key_state, held, 2.0) == held
+    shown = memory.of(key_state, late, 0.0)
+    assert isinstance(shown, Remembered)
+    assert shown.age >= 2.0
+    rotated = key_state.model_copy(update={"api_key": "wxyz…abcd"})
+    assert memory.of(rotated, late, 0.0) is late
+    refused = Failure(Refused("no"))
+    assert memory.of(key_state, refused, 0.0) is refused
+
+
+async def test_a_bridge_that_tells_nothing_in_time_is_not_waited_for(
+    office: Office, market: Market, admin: httpx.AsyncClient, acme: ClientId
+) -> None:
+    await market.live(acme, "binance")
+
+    async def hangs(scope: Any, receive: Any, send: Any) -> None:
+        del scope, send
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    office.wait = 0.1
+    async with served(hangs) as url:
+        office.bridges[:] = [BridgeSettings(MAIN, url)]
+        assert states(await told(admin, acme)) == {"binance": "timeout"}
+        await office.enquiries.close()
 
 
 async def test_nothing_to_show_is_explained_key_by_key(
