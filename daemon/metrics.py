@@ -109,10 +109,18 @@ class Metrics:
         self.paused = gauge("paused", "Pauses in force, of whatever reach.", "bridge")
         self.lease_held = gauge("lease_held", "1 if this replica holds the bridge.", "bridge")
         self.lease_takeovers = counter("lease_takeovers", "Leases taken.", "bridge")
+        self.webhook_messages = counter(
+            "webhook_messages", "Messages sent to owners, by what came of it.", "result"
+        )
+        self.webhook_waiting = gauge(
+            "webhook_waiting_seconds", "How long the oldest is sent in vain.", "bridge"
+        )
         self.decrypt_failures = counter("decrypt_failures", "Rows that no key reads.")
         self.listen_connected = gauge("listen_connected", "1 if the database's hints are heard.")
         self.db_pool_size = gauge("db_pool_connections", "Open connections to PostgreSQL.")
         self.db_pool_used = gauge("db_pool_connections_in_use", "Of them, in use.")
+        for result in ("ok", "failed"):
+            self.webhook_messages.labels(result)
         self.zero_keys()
         build = gauge("build_info", "This version.", "version")
         build.labels(version("bridgetender")).set(1)
@@ -135,6 +143,7 @@ class Metrics:
             each.labels(bridge)
         for each in (self.paused, self.breaker_state, self.concurrency_limit):
             each.labels(bridge)
+        self.webhook_waiting.labels(bridge)
         self.lease_takeovers.labels(bridge)
         self.pass_duration.labels(bridge)
         self.start_exchange(bridge, "other")
@@ -149,7 +158,7 @@ class Metrics:
             each.labels(bridge).set(0)
         for each in (self.queue_due, self.queue_oldest_due, self.paused):
             each.labels(bridge).set(0)
-        for each in (self.breaker_state, self.concurrency_limit):
+        for each in (self.breaker_state, self.concurrency_limit, self.webhook_waiting):
             each.labels(bridge).set(0)
         self.mass_refusal.remove_by_labels({"bridge": bridge})
         self.mass_refusal.labels(bridge, "other")

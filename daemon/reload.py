@@ -20,7 +20,10 @@ log = structlog.get_logger()
 Reread = Callable[[], Settings]
 """Returns the settings as they are now. May raise BadSettings."""
 
-_CHANGES = ("keyring", "bridges", "log_json", "log_level", "history_days", "audit_days", "rules")
+_CHANGES = (
+    *("keyring", "bridges", "log_json", "log_level", "history_days", "audit_days", "rules"),
+    *("webhook_url", "webhook_secret", "webhook_pause", "console_url"),
+)
 
 
 async def reload(parts: Parts, fleet: Fleet, vault: FernetVault, reread: Reread) -> None:

@@ -8,6 +8,7 @@ import anyio
 import structlog
 
 from daemon.fleet import Fleet
+from daemon.herald import Herald
 from daemon.notify import notify
 from daemon.store import audit, history, schema
 from daemon.store.answers import Answers
@@ -18,6 +19,7 @@ from daemon.store.keyring import check_keyring, retry_undecryptable
 from daemon.store.pauses import Pauses
 from daemon.store.routes import routes_in_force
 from daemon.store.status import Status
+from daemon.webhook import webhook_of
 from daemon.wiring import Parts
 from reconciler.model import BridgeName
 from reconciler.verdicts import StoreError, Undecryptable
@@ -29,7 +31,9 @@ LOOK_PATIENCE = 5.0
 LOOK_AT_DATABASE = 5.0
 COUNT = 15.0
 FORGET = 600.0
-"""Seconds between two looks at the database, two censuses, two rounds of forgetting history."""
+TELL = 2.0
+"""Seconds between two looks at the database, two censuses, two rounds of forgetting history, two
+looks whether an owner is to be told."""
 
 ANSWERS = timedelta(days=1)
 """For which a request may be repeated under its Idempotency-Key."""
@@ -116,6 +120,15 @@ async def count(parts: Parts) -> None:
     else:
         parts.metrics.zero_keys()
     notify(f"STATUS={_summary(parts)}")
+
+
+async def tell_owners(parts: Parts, herald: Herald) -> None:
+    webhook, bridges = webhook_of(parts.settings), parts.vitals.bridges
+    held = [BridgeName(name) for name, bridge in bridges.items() if bridge.held]
+    waiting = await herald.round(webhook, held) if webhook else dict.fromkeys(held, 0.0)
+    for name, seconds in waiting.items():
+        if name in bridges and bridges[name].held:  # it may have gone meanwhile
+            parts.metrics.webhook_waiting.labels(name).set(seconds)
 
 
 def _summary(parts: Parts) -> str:

@@ -75,6 +75,13 @@ class Settings:
     """How long an exchange may take to tell a client's balances, before the others are shown."""
     poll: timedelta = timedelta(seconds=5)
     """Between two looks while LISTEN is away, and at the database."""
+    webhook_url: Secret | None = None
+    """Where owners are told when a key is parked or has recovered."""
+    webhook_secret: Secret | None = None
+    webhook_pause: timedelta = timedelta(minutes=10)
+    """Between two messages about one key, at the least."""
+    console_url: str | None = None
+    """Where people reach the console, for links to it."""
     rules: Rules = field(default_factory=Rules)
 
     @property
@@ -104,6 +111,9 @@ def read(environment: Mapping[str, str], kind: type[T]) -> T:
         found["bridges"] = _bridges(sources, mistakes)
     if "keyring" in wanted and not found.get("keyring") and "database_url" in found:
         mistakes += _without_keyring(sources.top, mistakes)
+    if found.get("webhook_url") and not found.get("webhook_secret"):
+        place = sources.top.missing("webhook_secret")
+        mistakes.append(f"{place} is empty or not set: messages to a webhook are signed with it")
     mistakes += [
         f"{place}: there is no such setting{_near(place, _KNOWN)}"
         for place in sources.top.unknown(_KNOWN)
@@ -312,6 +322,10 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "audit_days": _Setting("audit_days", of_text(values.whole(2, 36_500))),
         "first_token": _Setting("first_token", of_text(values.first_token)),
         "balances": _Setting("balances_seconds", of_text(values.seconds(0.1, 30))),
+        "webhook_url": _Setting("webhook_url", of_text(values.webhook)),
+        "webhook_secret": _Setting("webhook_secret", of_text(values.webhook_secret)),
+        "webhook_pause": _Setting("webhook_pause_seconds", of_text(values.seconds(0, 864_000))),
+        "console_url": _Setting("console_url", of_text(values.web_address)),
         "poll": _Setting("poll_seconds", of_text(values.seconds(0.1, 600))),
     }
 )

@@ -17,12 +17,14 @@ from daemon.reload import Reread, reload
 from daemon.rounds import (
     COUNT,
     FORGET,
+    TELL,
     between_looks,
     count,
     every,
     forget,
     look_at_database,
     look_on,
+    tell_owners,
 )
 from daemon.settings import Settings
 from daemon.store.away import in_a_line
@@ -36,7 +38,7 @@ from daemon.vault import FernetVault
 from daemon.web.app import api_app
 from daemon.web.health import alive, health_app
 from daemon.web.server import bind, serve, url_of
-from daemon.wiring import Parts, backend_of, check_bridges, enquiries_of, open_vault
+from daemon.wiring import Parts, backend_of, check_bridges, enquiries_of, herald_of, open_vault
 from reconciler.bell import Bell
 from reconciler.ports import Clients
 from reconciler.verdicts import StoreError, Undecryptable
@@ -112,6 +114,8 @@ async def _live(
             helpers.start_soon(every, between_looks(parts), lambda: look_on(parts, fleet))
             helpers.start_soon(every, COUNT, lambda: count(parts))
             helpers.start_soon(every, FORGET, lambda: forget(parts))
+            herald = herald_of(parts)
+            helpers.start_soon(every, TELL, lambda: tell_owners(parts, herald))
             if reread is not None:
                 helpers.start_soon(_reload, anew, parts, fleet, vault, reread)
             notify("READY=1")

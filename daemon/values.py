@@ -1,5 +1,6 @@
 """What a setting's text may be: each function returns the value or says what is expected."""
 
+import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
+from daemon.bridges.address import is_loopback
 from daemon.logs import guard
 from daemon.vault import Keyring, parse_keys
 from reconciler.model import Secret
@@ -111,6 +113,43 @@ def hidden_url(said: str) -> Secret:
 
 
 _PASSWORD = re.compile(r"://[^:/@]*:([^@]+)@")
+
+
+def web_address(said: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", said) or not _port_will_do(said):
+        raise ValueError("is not the address of a page: https://host/path")
+    return said
+
+
+def webhook(said: str) -> Secret:
+    """Read where messages go: the whole of it may be what opens it, so it is never repeated."""
+    guard(said)
+    host = re.match(r"https?://(\[[^\]]*\]|[^\s/?#@:]+)(:\d+)?(/\S*)?$", said)
+    if not host or not _port_will_do(said):
+        raise ValueError("is not the URL of a webhook: https://host/path, without user or password")
+    if said.startswith("http://") and not is_loopback(host[1].strip("[]")):
+        raise ValueError("would carry messages unencrypted: https, or http to this very machine")
+    return Secret(said)
+
+
+def webhook_secret(said: str) -> Secret:
+    """Read what messages are signed with: 24 characters at least, or `whsec_` and base64."""
+    plain = token(said)
+    try:
+        long_enough = len(signing_key(plain)) >= 24
+    except ValueError:
+        raise ValueError("begins with whsec_, and no base64 follows") from None
+    if not long_enough:
+        raise ValueError("is shorter than 24 bytes: see 'openssl rand -hex 32'")
+    return plain
+
+
+def signing_key(secret: Secret) -> bytes:
+    """Return the key in a webhook's secret. Raises ValueError where no base64 follows `whsec_`."""
+    said = secret.reveal()
+    if said.startswith("whsec_"):
+        return base64.b64decode(said.removeprefix("whsec_"), validate=True)
+    return said.encode()
 
 
 def port(said: str) -> int:

@@ -17,6 +17,7 @@ from daemon.bridges.tls import tls_context
 from daemon.bridges.trading import TradingBridge, open_bridge
 from daemon.clock import SystemClock
 from daemon.enquiries import Enquiries
+from daemon.herald import Herald
 from daemon.metrics import Metrics
 from daemon.settings import BadSettings, BridgeSettings, Settings
 from daemon.store.answers import Answers
@@ -156,6 +157,10 @@ def backend_of(parts: Parts, enquiries: Enquiries) -> Backend:
     teller, checker = Teller(keeper, enquiries, parts.patience), Checker(enquiries)
     forms = ExchangeForms(lambda: enquiries.exchanges(parts.main()))
     return Backend(keeper, gate, answers, teller, checker, parts.roster, forms)
+
+
+def herald_of(parts: Parts) -> Herald:
+    return Herald(parts.engine, parts.metrics, parts.clock, random.random)
 
 
 def _ear(settings: Settings, engine: AsyncEngine) -> AsyncEngine | None:

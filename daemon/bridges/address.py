@@ -41,7 +41,7 @@ def address(url: str, *, plain_http: bool = False) -> Address:
         raise BadBridgeUrl(f"{url!r}: holds a blank or a port that is none")
     if parts.query or parts.fragment:
         raise BadBridgeUrl(f"{url!r}: a bridge's URL has no query and no fragment")
-    if parts.scheme == "http" and not (plain_http or _is_loopback(parts.hostname)):
+    if parts.scheme == "http" and not (plain_http or is_loopback(parts.hostname)):
         raise BadBridgeUrl(f"{url!r} would carry secrets unencrypted: use https, or set plain_http")
     return Address(url.rstrip("/") + "/")
 
@@ -54,7 +54,7 @@ def _socket(url: str) -> str:
     return path
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

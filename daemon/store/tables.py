@@ -200,6 +200,24 @@ transitions = Table(
     Index("ix_transitions_at", "at"),
 )
 
+notices = Table(
+    "notices",
+    ours,
+    Column("key_id", Uuid, primary_key=True),
+    Column("client_id", Uuid, nullable=False),
+    Column("bridge", Text, nullable=False),
+    Column("exchange", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", _MOMENT, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("due_at", _MOMENT, nullable=False),
+    Column("attempted_at", _MOMENT),
+    Column("told_state", Text),
+    Column("told_reason", Text),
+    CheckConstraint("state IN ('parked', 'recovered')", name="notices_state_check"),
+)
+
 routes = Table(
     "routes",
     ours,

@@ -27,6 +27,7 @@ TABLES = (
         "connectors",
         "keyring",
         "leases",
+        "notices",
         "pauses",
         "quiets",
     ),

@@ -1,0 +1,119 @@
+"""One message to the owner's webhook: what it says, how it is signed, how it is sent.
+
+Signed as standardwebhooks.com says: `webhook-signature` is `v1,` and the base64 of the HMAC-SHA256
+of `{webhook-id}.{webhook-timestamp}.{body}`; the key is what follows `whsec_` in the secret, as
+base64, or else the secret as it is. The id stays the same however often a message is sent.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import ssl
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid5
+
+import anyio
+import anyio.to_thread
+import httpx
+
+from daemon.settings import Settings
+from daemon.store.notices import Notice
+from daemon.values import signing_key
+from daemon.words import sentence
+from reconciler.model import Instant, Secret
+
+PATIENCE = 10.0
+"""Seconds that one delivery may take, whatever the receiver does."""
+_PHASES = {"parked": "parked", "recovered": "live"}
+_MESSAGES = UUID("5b0c4f9e-6c0f-4d0c-9a35-3f0d0c4a7f21")
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where messages go. *pause* is the least time between two about one key."""
+
+    url: Secret
+    secret: Secret
+    pause: timedelta = timedelta(minutes=10)
+    console: str | None = None
+    """Where people reach the console: what links begin with."""
+
+
+def webhook_of(settings: Settings) -> Webhook | None:
+    """Return the webhook of the settings, if they have one."""
+    url, secret = settings.webhook_url, settings.webhook_secret
+    if url is None or secret is None:
+        return None
+    return Webhook(url, secret, settings.webhook_pause, settings.console_url)
+
+
+def message_id(notice: Notice) -> str:
+    return str(uuid5(_MESSAGES, f"{notice.key_id}:{notice.number}"))
+
+
+def body(notice: Notice, console: str | None) -> bytes:
+    path = f"/console/keys/{notice.key_id}"
+    said = {
+        "type": f"key.{notice.state}",
+        "timestamp": notice.since.isoformat(),
+        "data": {
+            "client_id": str(notice.client_id),
+            "key_id": str(notice.key_id),
+            "exchange": notice.exchange,
+            "bridge": notice.bridge,
+            "phase": _PHASES[notice.state],
+            "reason": notice.reason,
+            "words": sentence(notice.reason),
+            "console": (console or "").rstrip("/") + path,
+        },
+    }
+    return json.dumps(said).encode()
+
+
+def signature(secret: Secret, message: str, timestamp: int, said: bytes) -> str:
+    signed = b".".join((message.encode(), str(timestamp).encode(), said))
+    digest = hmac.new(signing_key(secret), signed, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+class Sender:
+    """Sends messages; what it needs for TLS is read once, and not on the event loop."""
+
+    def __init__(self) -> None:
+        self._tls: ssl.SSLContext | None = None
+
+    async def send(self, webhook: Webhook, notice: Notice, now: Instant) -> str | None:
+        """Return why it did not arrive, in words without the address, or None."""
+        said, message, timestamp = (
+            body(notice, webhook.console),
+            message_id(notice),
+            now.timestamp(),
+        )
+        headers = {
+            "content-type": "application/json",
+            "user-agent": "bridgetender",
+            "webhook-id": message,
+            "webhook-timestamp": f"{timestamp:.0f}",
+            "webhook-signature": signature(webhook.secret, message, round(timestamp), said),
+        }
+        try:
+            with anyio.fail_after(PATIENCE):
+                return await self._post(webhook.url, said, headers)
+        except TimeoutError:
+            return f"no answer within {PATIENCE:g} s"
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            return type(error).__name__
+
+    async def _post(self, url: Secret, said: bytes, headers: dict[str, str]) -> str | None:
+        if self._tls is None:
+            self._tls = await anyio.to_thread.run_sync(
+                lambda: httpx.create_ssl_context(trust_env=False)
+            )
+        client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False)
+        async with (
+            client,
+            client.stream("POST", url.reveal(), content=said, headers=headers) as got,
+        ):
+            return None if got.is_success else f"HTTP {got.status_code}"  # nobody reads its body

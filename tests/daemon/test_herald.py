@@ -1,0 +1,227 @@
+"""Whoever owns a key hears when it is parked and when it is well again, and not more than that."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daemon.herald import Herald
+from daemon.metrics import Metrics
+from daemon.webhook import Webhook
+from reconciler.model import ClientId, KeyId, Lease, Phase, Reason, Record, Secret, Slot
+from tests.daemon.house import House
+from tests.daemon.receiver import Receiver, receiving
+from tests.fakes import BRIDGE, START, HandClock
+
+pytestmark = pytest.mark.anyio
+KEY = "a secret of some length for signing"
+MINUTES = timedelta(minutes=1)
+LIVE, PARKED = (Phase.LIVE, Reason.APPLIED), (Phase.PARKED, Reason.REFUSED)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+class Scene:
+    """One key, a bridge that is held, and a herald."""
+
+    def __init__(self, engine: AsyncEngine, receiver: Receiver) -> None:
+        self.house = House(engine)
+        self.engine = engine
+        self.clock = HandClock()
+        self.metrics = Metrics()
+        self.webhook = Webhook(Secret(receiver.url), Secret(KEY), console="https://firm.example")
+        self.herald = self.new_herald()
+        self.waiting = 0.0
+        self.client: ClientId
+        self.key: KeyId
+        self.lease: Lease
+
+    def new_herald(self) -> Herald:
+        """Return one of another process, which knows nothing but the database."""
+        return Herald(self.engine, self.metrics, self.clock, lambda: 0.5)
+
+    async def begin(self) -> None:
+        self.client = await self.house.world.add_client("Acme")
+        self.key = await self.house.world.add_key(self.client, "binance", api_key="key-in-clear")
+        lease = await self.house.store.leases.acquire(BRIDGE)
+        assert lease is not None
+        self.lease = lease
+        await self.house.do(
+            f"INSERT INTO bridgetender.accounts VALUES ('main', 'client_acme', '{self.client}')"
+        )
+
+    async def stands(self, phase: Phase, reason: Reason) -> None:
+        """Let the key come to stand like that, and the herald have its turn."""
+        record = Record(
+            slot=Slot(BRIDGE, "client_acme", "binance"),
+            key_id=self.key,
+            client_id=self.client,
+            exchange="binance",
+            digest="",
+            phase=phase,
+            reason=reason,
+            message="HTTP 401: words of an exchange",
+            due_at=START,
+            due_set_at=START,
+        )
+        await self.house.store.ledger.plan(self.lease, [record])
+        await self.turn()
+
+    async def turn(self, after: timedelta = timedelta(0)) -> None:
+        self.clock.at += after
+        self.waiting = (await self.herald.round(self.webhook, [BRIDGE]))[BRIDGE]
+
+    def sent(self, result: str) -> float | None:
+        name = "bridgetender_webhook_messages_total"
+        return self.metrics.registry.get_sample_value(name, {"result": result})
+
+
+@pytest.fixture
+async def scene(engine: AsyncEngine, receiver: Receiver) -> Scene:
+    scene = Scene(engine, receiver)
+    await scene.begin()
+    return scene
+
+
+async def test_the_owner_hears_that_a_key_is_parked_and_that_it_is_well_again(
+    scene: Scene, receiver: Receiver
+) -> None:
+    await scene.stands(*LIVE)
+    assert receiver.got == []
+    await scene.stands(*PARKED)
+    await scene.turn()
+    (message,) = receiver.got
+    assert message.is_signed_with(KEY.encode())
+    assert message.headers["webhook-timestamp"] == str(round(START.timestamp()))
+    assert message.content == {
+        "type": "key.parked",
+        "timestamp": START.isoformat(),
+        "data": {
+            "client_id": str(scene.client),
+            "key_id": str(scene.key),
+            "exchange": "binance",
+            "bridge": "main",
+            "phase": "parked",
+            "reason": "refused",
+            "words": "the exchange refuses these credentials",
+            "console": f"https://firm.example/console/keys/{scene.key}",
+        },
+    }
+
+    await scene.turn(10 * MINUTES)
+    await scene.stands(Phase.PENDING, Reason.CHANGED)
+    await scene.stands(*LIVE)
+    assert receiver.types == ["key.parked", "key.recovered"]
+    assert receiver.got[1].content["data"]["phase"] == "live"
+    assert receiver.got[1].id != message.id
+    assert scene.sent("ok") == 2
+
+
+@pytest.mark.parametrize(
+    "standing", [(Phase.PARKED, Reason.PAUSED), (Phase.RETRYING, Reason.UNCLEAR)], ids=str
+)
+async def test_what_people_did_and_what_passes_by_itself_is_no_news(
+    scene: Scene, receiver: Receiver, standing: tuple[Phase, Reason]
+) -> None:
+    await scene.stands(*standing)
+    assert receiver.got == []
+
+
+async def test_a_key_that_flaps_is_told_of_once_in_a_while_and_the_last_state_wins(
+    scene: Scene, receiver: Receiver
+) -> None:
+    await scene.stands(*PARKED)
+    for _ in range(5):
+        await scene.stands(*LIVE)
+        await scene.stands(*PARKED)
+    await scene.turn(10 * MINUTES)
+    assert receiver.types == ["key.parked"], "it is parked, as was told"
+    await scene.stands(*LIVE)
+    assert receiver.types == ["key.parked", "key.recovered"]
+
+
+async def test_a_message_that_did_not_arrive_is_sent_again_under_its_id_after_a_restart_too(
+    scene: Scene, receiver: Receiver
+) -> None:
+    receiver.status = 500
+    await scene.stands(*PARKED)
+    await scene.turn()
+    assert len(receiver.got) == 1, "its next turn is after a while"
+    scene.herald = scene.new_herald()
+    await scene.turn(MINUTES)
+    assert scene.waiting == 60
+    receiver.status = 200
+    await scene.turn(MINUTES)
+    await scene.turn(MINUTES)
+    assert receiver.types == ["key.parked"] * 3
+    assert len({message.id for message in receiver.got}) == 1
+    assert (scene.sent("failed"), scene.sent("ok"), scene.waiting) == (2, 1, 0)
+
+
+async def test_who_may_have_heard_that_it_is_parked_hears_that_it_is_well_again(
+    scene: Scene, receiver: Receiver
+) -> None:
+    receiver.status = 500
+    await scene.stands(*PARKED)
+    receiver.status = 200
+    await scene.stands(*LIVE)
+    await scene.turn(MINUTES)
+    assert receiver.types == ["key.parked", "key.recovered"]
+    assert receiver.got[0].id != receiver.got[1].id
+
+
+async def test_a_dead_receiver_is_asked_ever_more_rarely_whatever_there_is_to_tell(
+    scene: Scene, receiver: Receiver
+) -> None:
+    receiver.status = 503
+    for number in range(20):
+        other = await scene.house.world.add_key(scene.client, f"exchange{number}")
+        await scene.house.do(
+            "INSERT INTO bridgetender.notices"
+            " (key_id, client_id, bridge, exchange, state, reason, since, number, due_at)"
+            f" VALUES ('{other}', '{scene.client}', 'main', 'x', 'parked', 'refused',"
+            f" '{START}', 1, '{START}')"
+        )
+    for _ in range(60):
+        await scene.turn(timedelta(seconds=1))
+    assert len(receiver.got) == 6, "after 0, 1, 3, 7, 15, 31 seconds"
+
+
+async def test_no_redirect_is_followed(scene: Scene, receiver: Receiver) -> None:
+    receiver.status = 302
+    await scene.stands(*PARKED)
+    assert len(receiver.got) == 1
+    assert scene.sent("failed") == 1
+
+
+async def test_where_nobody_listens_nothing_is_lost(scene: Scene, receiver: Receiver) -> None:
+    there, scene.webhook = scene.webhook, replace(scene.webhook, url=Secret("http://127.0.0.1:9/"))
+    await scene.stands(*PARKED)
+    assert scene.sent("failed") == 1
+    scene.webhook = there
+    await scene.turn(MINUTES)
+    assert receiver.types == ["key.parked"]
+
+
+async def test_a_key_that_is_gone_is_spoken_of_no_more(scene: Scene, receiver: Receiver) -> None:
+    receiver.status = 500
+    await scene.stands(*PARKED)
+    await scene.house.world.delete_key(scene.key)
+    scene.herald = scene.new_herald()
+    await scene.turn(MINUTES)
+    assert len(receiver.got) == 1
+    assert scene.waiting == 0
+
+
+async def test_no_word_of_an_exchange_and_no_credential_is_in_a_message(
+    scene: Scene, receiver: Receiver
+) -> None:
+    await scene.stands(*PARKED)
+    for words in (b"words of an exchange", b"key-in-clear", KEY.encode()):
+        assert words not in receiver.got[0].said
