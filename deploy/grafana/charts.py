@@ -248,6 +248,20 @@ _DAEMON = (
         ),
     ),
     Chart(
+        Panel.WEBHOOK,
+        "Messages to owners",
+        (
+            Query(
+                rate("bridgetender_webhook_messages_total", "result", ""), "{{result}}, a second"
+            ),
+            Query(
+                f"max by (bridge) (bridgetender_webhook_waiting_seconds{_B})",
+                "{{bridge}}, seconds that the oldest is sent in vain",
+            ),
+        ),
+        says="By webhook, if one is set.",
+    ),
+    Chart(
         Panel.UNREADABLE,
         "Rows that are amiss",
         (

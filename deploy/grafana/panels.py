@@ -35,3 +35,4 @@ class Panel(IntEnum):
     OWN_BRIDGE_LATENCY = 26
     OWN_BRIDGE_WAITS = 27
     OWN_BRIDGE_LAG = 28
+    WEBHOOK = 29

@@ -174,6 +174,14 @@ ALERTS = (
         Panel.LEFTOVERS,
     ),
     Alert(
+        "WebhookFailing",
+        "ticket",
+        f"max by (bridge) (bridgetender_webhook_waiting_seconds) > {{={15 * MINUTE:g}}}",
+        5 * MINUTE,
+        "Owners are not told of their keys: the webhook has not answered for 15 minutes",
+        Panel.WEBHOOK,
+    ),
+    Alert(
         *("NullUpdatedAt", "ticket", "max (bridgetender_null_updated_at_rows) > 0", 10 * MINUTE),
         "Stored keys have no updated_at: the story's fault is back",
         Panel.UNREADABLE,

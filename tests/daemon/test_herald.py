@@ -1,5 +1,6 @@
 """Whoever owns a key hears when it is parked and when it is well again, and not more than that."""
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -7,6 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daemon import webhook
 from daemon.herald import Herald
 from daemon.metrics import Metrics
 from daemon.webhook import Webhook
@@ -207,6 +209,17 @@ async def test_where_nobody_listens_nothing_is_lost(scene: Scene, receiver: Rece
     scene.webhook = there
     await scene.turn(MINUTES)
     assert receiver.types == ["key.parked"]
+
+
+async def test_a_receiver_that_never_answers_is_not_waited_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = Secret(f"http://127.0.0.1:{mute.getsockname()[1]}/")
+        scene.webhook = replace(scene.webhook, url=url)
+        await scene.stands(*PARKED)
+    assert scene.sent("failed") == 1
 
 
 async def test_a_key_that_is_gone_is_spoken_of_no_more(scene: Scene, receiver: Receiver) -> None:

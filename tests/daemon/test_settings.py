@@ -301,6 +301,51 @@ def test_a_port_that_is_none_is_no_database_url(port: str) -> None:
     assert settings_of(DATABASE_URL=right).database_url == Secret(right)
 
 
+SIGNED = {"BRIDGETENDER_WEBHOOK_SECRET": "a-secret-of-some-length-for-signing"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://firm.example/hooks/x?y=z",
+        "http://127.0.0.1:8080/",
+        "http://[::1]/x",
+        "http://localhost",
+    ],
+)
+def test_a_webhook_is_reached_by_https_or_on_this_machine(url: str) -> None:
+    settings = settings_of(BRIDGETENDER_WEBHOOK_URL=url, **SIGNED)
+    assert settings.webhook_url == Secret(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://firm.example/", "http://127.0.0.1.firm.example/", "ftp://127.0.0.1/"),
+        *("https:///x", "https://user:password@firm.example/", "https://firm.example/a b"),
+        *("https://firm.example:0/", "http://127.0.0.1@firm.example/"),
+    ],
+)
+def test_another_webhook_is_refused_and_not_repeated(url: str) -> None:
+    (line,) = mistakes(RIGHT | SIGNED | {"BRIDGETENDER_WEBHOOK_URL": url})
+    assert line.startswith("BRIDGETENDER_WEBHOOK_URL: ")
+    assert url not in line
+
+
+@pytest.mark.parametrize("secret", ["too short", "whsec_no base64", "whsec_c2hvcnQ=", "whsec_"])
+def test_a_webhooks_secret_is_long_enough(secret: str) -> None:
+    wrong = {"BRIDGETENDER_WEBHOOK_SECRET": secret}
+    wrong |= {"BRIDGETENDER_WEBHOOK_URL": "https://firm.example/"}
+    (line,) = mistakes(RIGHT | wrong)
+    assert line.startswith("BRIDGETENDER_WEBHOOK_SECRET: ")
+    assert secret not in line
+
+
+def test_a_webhook_without_a_secret_is_a_mistake() -> None:
+    (line,) = mistakes(RIGHT | {"BRIDGETENDER_WEBHOOK_URL": "https://firm.example/"})
+    assert line.startswith("BRIDGETENDER_WEBHOOK_SECRET (or BRIDGETENDER_WEBHOOK_SECRET_FILE)")
+
+
 def test_what_kubernetes_says_of_a_service_is_no_bridge(tmp_path: Path) -> None:
     said = {"TRADING_BRIDGE_PORT": "tcp://10.0.0.1:8700", "TRADING_BRIDGE_URL": " "}
     settings = read(config(tmp_path, "[bridges.other]") | said, Settings)
@@ -348,6 +393,7 @@ def test_every_field_can_be_set() -> None:
     known = {"database_url": "DATABASE_URL", "keyring": "ENCRYPTION_KEY"}
     known |= {"log_json": "BRIDGETENDER_LOG_FORMAT", "poll": "BRIDGETENDER_POLL_SECONDS"}
     known |= {"balances": "BRIDGETENDER_BALANCES_SECONDS"}
+    known["webhook_pause"] = "BRIDGETENDER_WEBHOOK_PAUSE_SECONDS"
     wanted = {field.name for field in fields(Settings)} - {"bridges", "rules"}
     assert {known.get(name, f"BRIDGETENDER_{name.upper()}") for name in wanted} <= asked
     of_bridge = {field.name for kind in (BridgeSettings, Access) for field in fields(kind)}

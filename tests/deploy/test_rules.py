@@ -135,6 +135,11 @@ CASES = (
     Case("DecryptFailures", reasons(undecryptable="1x90"), reasons(undecryptable="0x90"), {}),
     Case("ConnectorsUnremovable", phases(unremovable="1x90"), phases(unremovable="0x90")),
     Case(
+        "WebhookFailing",
+        of_bridge("webhook_waiting_seconds", "0+60x90"),
+        of_bridge("webhook_waiting_seconds", "0+60x14 0x75"),
+    ),
+    Case(
         "NullUpdatedAt",
         {"bridgetender_null_updated_at_rows": "2x90"},
         {"bridgetender_null_updated_at_rows": "0x90"},
