@@ -1,6 +1,7 @@
 """What a connector costs our bridge in memory and time, beside ccxt's own objects.
 
-A real bridge process gets connectors over HTTP, to five exchanges with thousands of markets each.
+A real bridge process gets connectors over HTTP, to five exchanges with thousands of markets each;
+what each of them keeps is counted by Python, in a process that does the same without HTTP.
 In the same run some stock objects, each with its own markets, are made in another process. Last,
 the CPU of reading a balance by ours and by a bare `fetch_balance`, interleaved.
 """
@@ -11,6 +12,8 @@ import gc
 import json
 import sys
 import time
+import tracemalloc
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +25,11 @@ import ccxt.async_support as ccxt
 
 from bench.bridge_life import EXCHANGES, MEGA, SECRET, _clients, _post, _start, _stop
 from bridge.ask import balance
+from bridge.connectors import Registry
 from bridge.credentials import Offered
+from bridge.logs import configure
+from bridge.metrics import Metrics
+from bridge.service import Service
 from bridge.session import Outward, opened
 from bridge.shelf import Shelf
 
@@ -43,7 +50,8 @@ async def main(options: argparse.Namespace) -> None:
         paper, origin = await _start("bridge.paper", *wanted, errors=errors)
         try:
             figures = await _of_bridge(Path(scratch), origin, options)
-            figures |= await _of_stock(origin, options)
+            figures |= await _apart(origin, "held", options.connectors)
+            figures |= await _apart(origin, "stock", options.stock)
             figures |= await _of_balances(origin, options)
         finally:
             await _stop(paper)
@@ -71,7 +79,6 @@ async def _of_bridge(scratch: Path, origin: str, options: argparse.Namespace) ->
         "connectors": options.connectors,
         "markets_of_each_exchange": options.markets,
         "rss_mib_in_all": round(rss[1] / MEGA, 1),
-        "kib_per_connector": round((rss[1] - rss[0]) / 1024 / options.connectors, 2),
         "adds_per_second": round(options.connectors / took),
         "cpu_us_per_add_with_http": round((cpu[1] - cpu[0]) / options.connectors * 1e6),
         "stalls_over_50_ms_while_loading": round(ticks[0] - soon[0]),
@@ -114,18 +121,41 @@ async def _sample(client: aiohttp.ClientSession) -> dict[str, float]:
     return found
 
 
-# -- ccxt's own ------------------------------------------------------------------------------
+# -- in processes of their own, whose memory is theirs ---------------------------------------
 
 
-async def _of_stock(origin: str, options: argparse.Namespace) -> dict[str, float]:
-    """Measure in another process, whose memory is its own."""
-    command = (sys.executable, "-m", "bench.bridge_memory", "--stock-at", origin)
-    process = await asyncio.create_subprocess_exec(
-        *command, "--stock", str(options.stock), stdout=asyncio.subprocess.PIPE
-    )
+async def _apart(origin: str, what: str, count: int) -> dict[str, float]:
+    command = (sys.executable, "-m", "bench.bridge_memory", "--apart", what, origin, str(count))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     said, _ = await process.communicate()
     found: dict[str, float] = json.loads(said)
     return found
+
+
+async def held(origin: str, count: int) -> None:
+    """Add connectors as the bridge does, and count what Python allocates for them and keeps.
+
+    The process's size would tell little: they begin by filling what the markets' loading left.
+    """
+    configure("WARNING", sys.stderr)
+    registry = Registry()
+    async with opened(origin) as outward:
+        service = Service(registry, Shelf(outward), Metrics(registry.boot_id))
+        for name in EXCHANGES:
+            await service.add("first", name, Offered("k", SECRET, "p"))
+            await service.shelf.get(name).markets()
+        gc.collect()
+        tracemalloc.start()
+        for number in range(count):
+            secret = b64encode(f"the-secret-of-{number:016}".encode()).decode()
+            offered = Offered(f"an-api-key-of-the-usual-length-{number}", secret, f"pass-{number}")
+            account, name = f"client_{number // len(EXCHANGES)}", EXCHANGES[number % len(EXCHANGES)]
+            await service.add(account, name, offered, f"{number:064x}")
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        await service.shelf.close()
+    print(json.dumps({"kib_per_connector": round(kept / 1024 / count, 2)}))
 
 
 async def stock(origin: str, count: int) -> None:
@@ -220,6 +250,10 @@ if __name__ == "__main__":
     parser.add_argument("--stock", type=int, default=10, help="how many of ccxt's own objects")
     parser.add_argument("--balances", type=int, default=100, help="read by each, of two exchanges")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--stock-at", help=argparse.SUPPRESS)
+    parser.add_argument("--apart", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    asyncio.run(stock(options.stock_at, options.stock) if options.stock_at else main(options))
+    if options.apart:
+        what, origin, count = options.apart
+        asyncio.run({"held": held, "stock": stock}[what](origin, int(count)))
+    else:
+        asyncio.run(main(options))
