@@ -18,7 +18,7 @@ class Token(NamedTuple):
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until told to stop."""
-    parser = _parser()
+    parser = options()
     asked = parser.parse_args(arguments)
     if objection := _unsafe(asked):
         parser.error(objection)
@@ -45,11 +45,11 @@ def main(arguments: list[str] | None = None) -> None:
     run(app, bound, address, asked.grace, tls)
 
 
-def _parser() -> argparse.ArgumentParser:
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bridge", description=__doc__)
     parser.add_argument("--uds", type=Path, metavar="PATH", help="listen on this unix socket")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="beyond this machine: with TLS and a token, or not"
+        "--host", default="127.0.0.1", help="the address to listen at, if not on a unix socket"
     )
     parser.add_argument("--port", type=int, default=8700, help="0: any free one")
     parser.add_argument("--token-file", type=_token, metavar="FILE", help="bearer token to ask for")
@@ -70,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--grace", type=float, default=7, metavar="SECONDS", help="for running calls, at the end"
     )
-    parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING"])
+    parser.add_argument(
+        "--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING"], help="the least told"
+    )
     return parser
 
 

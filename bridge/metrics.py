@@ -5,7 +5,7 @@ that the bridge knows (exchanges, ways out, states, codes), never what a client 
 """
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
 
 from bridge.connectors import Registry
 from bridge.template import Template
@@ -40,11 +41,10 @@ class Metrics:
     def __init__(self, boot_id: str) -> None:
         disable_created_metrics()  # a second series for each, of which nobody asks
         self._registry = registry = CollectorRegistry()
-        self._of_exchanges: list[MetricWrapperBase] = []
+        self._own: list[tuple[MetricWrapperBase, tuple[str, ...]]] = []
 
         def noted(metric: M, labels: tuple[str, ...]) -> M:
-            if "exchange" in labels:
-                self._of_exchanges.append(metric)
+            self._own.append((metric, labels))
             return metric
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -137,5 +137,12 @@ class Metrics:
             self._quiet.labels(*where).set(lane.quiet_s)
 
     def _forget(self, exchange: str) -> None:
-        for metric in self._of_exchanges:
-            metric.remove_by_labels({"exchange": exchange})
+        for metric, labels in self._own:
+            if "exchange" in labels:
+                metric.remove_by_labels({"exchange": exchange})
+
+    def described(self) -> Iterator[tuple[Metric, tuple[str, ...]]]:
+        """Yield our own series, each with its labels; others are of Python and of the process."""
+        for metric, labels in self._own:
+            for family in metric.describe():
+                yield family, labels

@@ -11,7 +11,7 @@ import structlog
 from daemon import collector, logs, supervise
 from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.supplies import supplied
-from daemon.settings import BadSettings, Settings, read, unknown
+from daemon.settings import BadSettings, Settings, open_files, read, unknown
 from daemon.web.server import AddressInUse
 from reconciler.verdicts import StoreError
 
@@ -32,6 +32,9 @@ def main() -> int:
         logs.configure(json=settings.log_json, level=settings.log_level)
         for name in unknown(os.environ):
             log.warning("unknown_setting", name=name)
+        for path in open_files(os.environ):
+            cure = f"chmod 600 {path} (of a Kubernetes Secret: defaultMode: 0440)"
+            log.warning("secret_file_open_to_all", file=str(path), run=cure)
         anyio.run(_run, settings, backend_options={"use_uvloop": True})
     except* (BadSettings, AddressInUse, StoreError, EmbeddedError) as group:
         mistakes = list(_leaves(group))

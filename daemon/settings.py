@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from daemon import values
 from daemon.bridges.access import Access
 from daemon.bridges.address import BadBridgeUrl, address
-from daemon.sources import CONFIG, Found, Source, Sources
+from daemon.sources import CONFIG, Found, Source, Sources, exposed
 from daemon.values import Reader, of_text
 from daemon.vault import Keyring
 from reconciler.model import BridgeName, Secret
@@ -141,6 +141,17 @@ def _without_keyring(source: Source, mistakes: Sequence[str]) -> Iterator[str]:
     place = source.missing("encryption_key")
     if not any("encryption_key" in mistake.lower() for mistake in mistakes):
         yield f"{place} is empty or not set: {_SETTINGS['keyring'].example}"
+
+
+_SECRET = ("encryption_key", "database_url", "listen_url", "first_token", "token", "password")
+
+
+def open_files(environment: Mapping[str, str]) -> list[Path]:
+    """Return the files with secrets that everybody on this machine may read. Raises BadSettings."""
+    try:
+        return exposed(Sources.of(environment), _SECRET)
+    except ValueError as error:
+        raise BadSettings(str(error)) from None
 
 
 def unknown(environment: Mapping[str, str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Where a setting's text is found: the environment, a file it names, a credential, a TOML file."""
 
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,18 @@ class Source:
     def find(self, name: str) -> Found | None:
         """Return what *name*, such as "health_port", is set to. Raises ValueError, with a place."""
         return self._in_environment(name) or self._in_credentials(name) or self._in_table(name)
+
+    def file(self, name: str, config: Path | None) -> Path | None:
+        """Return the file that says *name*, if one does; *config* is the TOML file."""
+        for variable in self._variables(name):
+            if path := self.environment.get(f"{variable}_FILE", "").strip():
+                return Path(path)
+            if self.environment.get(variable, "").strip():
+                return None
+        if isinstance(named := self.table.get(f"{name}_file"), str):
+            return Path(named)
+        # A URL beside other settings need not hold a password; one in a file of its own does.
+        return config if name in self.table and not name.endswith("_url") else None
 
     def place(self, name: str) -> str:
         """Return where *name* is set, or could be."""
@@ -124,6 +137,27 @@ class Sources:
             for name, table in (tables or {"main": {}}).items()
         }
         return cls(top, bridges, config)
+
+
+def exposed(sources: Sources, secret: Sequence[str]) -> list[Path]:
+    """Return the files that say one of the *secret* settings and that everybody may read.
+
+    Those in systemd's directory of credentials are not looked at: they are for us alone.
+    """
+    every = (sources.top, *sources.bridges.values())
+    said = (each.file(name, sources.config) for each in every for name in secret)
+    return [path for path in dict.fromkeys(filter(None, said)) if _is_exposed(path)]
+
+
+def _is_exposed(path: Path) -> bool:
+    """Tell whether *path* is open to all, and so is every directory on the way."""
+    try:
+        found = path.resolve(strict=True)
+        return bool(found.stat().st_mode & stat.S_IROTH) and all(
+            parent.stat().st_mode & stat.S_IXOTH for parent in found.parents
+        )
+    except OSError:
+        return False  # who reads it will say so
 
 
 def _prefix(bridge: str) -> str | None:

@@ -1,11 +1,14 @@
 """Draws bridge.md by asking the code: `python -m docs.draw_bridge > docs/bridge.md`."""
 
+import argparse
 import json
 from typing import Any
 
+from bridge.__main__ import options
 from bridge.app import create_app
 from bridge.egress_file import FIELDS
 from bridge.errors import KINDS
+from bridge.metrics import Metrics
 from bridge.openapi import SENT, describe
 
 HEAD = """# The Trading Bridge
@@ -22,16 +25,24 @@ python -m bridge --uds /run/bridge.sock                      # for processes of 
 python -m bridge --port 8700 --token-file /etc/bridge/token  # on 127.0.0.1, with a bearer token
 ```
 
-`python -m bridge --help` has all options. Beyond this machine (`--host`) it listens only with TLS
-(`--tls-cert`, `--tls-key`) and `--token-file`, unless told `--insecure`. Without a token everybody
-who reaches the address may do everything. `/livez`, `/readyz` and `/health` need no token,
-`/metrics` (Prometheus) and `/openapi.json` do.
+Beyond this machine (`--host`) it listens only with TLS (`--tls-cert`, `--tls-key`) and
+`--token-file`, unless told `--insecure`. Without a token everybody who reaches the address may do
+everything. `/livez`, `/readyz` and `/health` need no token, `/metrics` (Prometheus) and
+`/openapi.json` do. At start it warns of files with secrets that everybody may read: `chmod 600`.
+
+| option | means |
+|---|---|
+"""
+REQUESTS = """
+There is no environment variable of its own: it reads systemd's `NOTIFY_SOCKET` and `WATCHDOG_USEC`,
+and no other.
 
 ## Requests
 
 `/openapi.json` describes every request, answer and error, with examples. Bodies are JSON and say so
 in `Content-Type`. Listings are sorted and know `ETag` and 304; with `limit` they come in pages, and
-`next_cursor` is the `cursor` of the next one.
+`next_cursor` is the `cursor` of the next one. An add makes its account, which goes with its last
+connector.
 
 | request | may fail with |
 |---|---|
@@ -84,10 +95,18 @@ local_address = "203.0.113.7"
 | field | means |
 |---|---|
 """
-TAIL = """
+METRICS = """
 What is wrong with the file is told at start, all of it, by line and without passwords. A proxy that
 refuses, hangs or is away, and a certificate that is not trusted on the way, are `unavailable` in
 words that name the way, and never count against a key. Each way has a pace of its own.
+
+## Metrics
+
+`/metrics` has Prometheus' text format. An exchange's series begin with its first call and end with
+its last connector; no label is an account or a key. `process_*` and `python_*` tell of the process.
+
+| series | type | labels | means |
+|---|---|---|---|
 """
 
 
@@ -98,7 +117,42 @@ def page() -> str:
         for code, kind in KINDS.items()
     )
     fields = "".join(f"| `{name}` | {text} |\n" for name, text in FIELDS.items())
-    return HEAD + _requests(document) + CURL + _curls() + ERRORS + codes + EGRESS + fields + TAIL
+    return (
+        HEAD
+        + _options()
+        + REQUESTS
+        + _requests(document)
+        + CURL
+        + _curls()
+        + ERRORS
+        + codes
+        + EGRESS
+        + fields
+        + METRICS
+        + _metrics()
+    )
+
+
+def _options() -> str:
+    rows = []
+    for option in options()._actions:  # noqa: SLF001 - argparse has no other way to ask
+        choices = "|".join(option.choices or ())
+        given = "" if option.nargs == 0 else f" {option.metavar or choices or option.dest.upper()}"
+        silent = option.default in (None, False, argparse.SUPPRESS)
+        default = "" if silent else f"; default: {option.default}"
+        name = f"{', '.join(option.option_strings)}{given}".replace("|", "\\|")
+        rows.append(f"| `{name}` | {option.help}{default} |\n")
+    return "".join(rows)
+
+
+def _metrics() -> str:
+    rows = []
+    for family, labels in Metrics("").described():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append(
+            f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |\n"
+        )
+    return "".join(rows)
 
 
 def _requests(document: dict[str, Any]) -> str:

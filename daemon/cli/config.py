@@ -17,7 +17,16 @@ from daemon.cli.parts import command_app
 from daemon.cli.reach import ForBridge, ForDatabase, ForKeys, database, opened, settings
 from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.reached import state_of, was_started
-from daemon.settings import EMBEDDED, OURS, BadSettings, BridgeSettings, Settings, read, unknown
+from daemon.settings import (
+    EMBEDDED,
+    OURS,
+    BadSettings,
+    BridgeSettings,
+    Settings,
+    open_files,
+    read,
+    unknown,
+)
 from daemon.store import routes, schema
 from daemon.store.away import in_a_line, whereabouts
 from daemon.store.keyring import check_keyring
@@ -110,6 +119,8 @@ def _said() -> Settings:
         raise Trouble(f"settings are missing or wrong:\n{error}") from None
     for name in unknown(os.environ):
         warn(f"{name} sets nothing")
+    for path in open_files(os.environ):
+        warn(f"{path} holds a secret and everybody may read it: chmod 600 {path}")
     return said
 
 

@@ -1,3 +1,4 @@
+import tempfile
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
@@ -6,7 +7,16 @@ from uuid import UUID
 import pytest
 
 from daemon.bridges.access import Access
-from daemon.settings import EMBEDDED, OURS, BadSettings, BridgeSettings, Settings, read, unknown
+from daemon.settings import (
+    EMBEDDED,
+    OURS,
+    BadSettings,
+    BridgeSettings,
+    Settings,
+    open_files,
+    read,
+    unknown,
+)
 from daemon.vault import new_key
 from reconciler.model import BridgeName, ClientId, Secret
 from reconciler.routes import MAIN, Routes
@@ -291,6 +301,27 @@ def test_a_variable_that_sets_nothing_is_named_with_what_may_be_meant() -> None:
         "BRIDGETENDER_HELTH_PORT (did you mean BRIDGETENDER_HEALTH_PORT?)",
         "TRADING_BRIDGE_URI (did you mean TRADING_BRIDGE_URL?)",
     ]
+
+
+def test_files_with_secrets_that_everybody_may_read_are_named() -> None:
+    with tempfile.TemporaryDirectory() as made:  # pytest's own is for us alone
+        place = Path(made)
+        place.chmod(0o755)
+        for name, mode in {"key": 0o644, "token": 0o640, "config": 0o644, "plain": 0o644}.items():
+            (place / name).write_text("")
+            (place / name).chmod(mode)
+        (place / "plain").write_text('database_url = "embedded"\n[bridges.main]\nuser = "u"\n')
+        (place / "config").write_text('[bridges.main]\npassword = "hunter2"\n')
+        said = {
+            "ENCRYPTION_KEY_FILE": f"{place}/key",
+            "TRADING_BRIDGE_TOKEN_FILE": f"{place}/token",
+            "BRIDGETENDER_CONFIG": f"{place}/plain",
+        }
+        assert open_files(said) == [place / "key"]
+        said["BRIDGETENDER_CONFIG"] = f"{place}/config"
+        assert open_files(said) == [place / "key", place / "config"]
+        place.chmod(0o700)
+        assert open_files(said) == []
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "99999999"])
