@@ -78,7 +78,7 @@ def filed_account(account: str) -> str:
     if len(account) > _FILED or not {"/", "\\"}.isdisjoint(account) or not account.strip("."):
         raise BadEntry(
             f"name: the account made from it is over {_FILED} characters, holds a slash or is only"
-            " dots, which no bridge takes; give another with --account"
+            " dots, which no bridge takes; give it another account"
         )
     return account
 

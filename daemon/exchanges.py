@@ -1,6 +1,9 @@
 """The exchanges that ccxt knows. A test keeps this equal to the installed ccxt's."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
+
+from reconciler.slots import ALIASES, canonical
 
 KNOWN = frozenset(
     [
@@ -117,3 +120,13 @@ WITHOUT: Mapping[str, str] = {
     **dict.fromkeys(("dydx", "onetrading"), "api_secret"),
 }
 """Exchanges whose credentials lack one of the two, and which: it may be left empty."""
+
+
+def doubts_of(exchange: str) -> list[str]:
+    """Return what speaks against there being such an exchange, with the nearest names."""
+    name = canonical(exchange)
+    if name in KNOWN:
+        return []
+    near = get_close_matches(name, [*KNOWN, *ALIASES])
+    hint = f"; did you mean {' or '.join(near)}?" if near else "."
+    return [f"no exchange {exchange!r} is known here{hint} It is stored: the bridge may know more."]

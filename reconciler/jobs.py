@@ -102,7 +102,7 @@ class Preparer:
             case Reason.ACCOUNT_TAKEN:  # the client got another one since the key was read
                 return self._postponed(prepared.before)
             case _:
-                verdict = CredentialsTaken("another client's key has the same credentials")
+                verdict = CredentialsTaken("nothing was sent")
                 return self._untried(prepared.before, prepared.before, verdict)
 
     def _untried(self, before: Record, record: Record, verdict: Verdict) -> Ended:

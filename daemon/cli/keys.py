@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +17,11 @@ from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, ForKeys, database, refuse_another_keyring, settings
 from daemon.cli.who import operator
 from daemon.entry import KeyEntry, exchange_name, key_entry, key_label
-from daemon.exchanges import KNOWN
+from daemon.exchanges import KNOWN, doubts_of
 from daemon.sealing import sealed
 from daemon.store.people import KeyRow, People
 from daemon.vault import Keyring, ends
 from reconciler.model import ClientId, KeyId
-from reconciler.slots import ALIASES, canonical
 from reconciler.verdicts import Undecryptable
 
 app = command_app("Add, list, change and delete keys.")
@@ -76,7 +74,7 @@ def add(
     wanted, exchange = settings(ForKeys), exchange_name(exchange)
     label = None if label is None else key_label(label)
     client_id = anyio.run(_find_client, wanted, client)
-    for doubt in (doubts := _doubts(exchange)):
+    for doubt in (doubts := doubts_of(exchange)):
         warn(doubt)
     secrets = asking.secrets(secrets_from)
     entry = key_entry(exchange, **secrets, label=label, is_testnet=testnet)
@@ -190,15 +188,6 @@ def _refuse_secrets_in_argv(extra: Sequence[str], usage: str) -> None:
             f"{usage}. If that was a secret, others can see it in the list of processes and in the"
             " shell's history: make a new key at the exchange."
         )
-
-
-def _doubts(exchange: str) -> list[str]:
-    name = canonical(exchange)
-    if name in KNOWN:
-        return []
-    near = get_close_matches(name, [*KNOWN, *ALIASES])
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return [f"no exchange {exchange!r} is known here{hint} It is stored: the bridge may know more."]
 
 
 async def _find_client(wanted: ForKeys, client: str) -> ClientId:

@@ -41,6 +41,11 @@ BRIDGE = """coalesce(by_id.bridge, by_name.bridge, by_exchange.bridge,
 """The bridge of key *k*, after ROUTES; before any daemon wrote rules down, the one in :bridge."""
 
 
+ACCOUNT = """coalesce(nullif(btrim(c.bridge_account), ''),
+    'client_' || replace(lower(c.name), ' ', '_'))"""
+"""The account of client *c*."""
+
+
 def _paused(scope: str) -> str:
     return f"ARRAY(SELECT p.subject FROM bridgetender.pauses p WHERE p.scope = '{scope}')"
 
@@ -67,8 +72,7 @@ def desired(*, of_clients: bool = False, of_bridge: bool = True, accounts: str =
     return f"""
 named AS (
   SELECT c.id, c.name, c.created_at, c.status,
-    coalesce(nullif(btrim(c.bridge_account), ''),
-             'client_' || replace(lower(c.name), ' ', '_')) AS account
+    {ACCOUNT} AS account
   FROM bridgetender.clients() c {scope}
 ), placed AS (
   SELECT k.id AS key_id, k.client_id, {BRIDGE} AS bridge, n.account, k.created_at,

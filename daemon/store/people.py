@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.scrub import shown
 from daemon.store.audit import NOBODY, Actor, note
+from daemon.store.desired import ACCOUNT
 from daemon.store.engine import transaction
 from daemon.store.tables import clients, exchange_api_keys
 from daemon.store.writing import insert_row, update_row
@@ -98,6 +99,13 @@ class People:
         if row is None:
             raise NoSuchThing(f"no client {client_id}: see 'bridgetender clients list'")
         return _client(*row)
+
+    async def met_by(self, client: Client) -> str | None:
+        """Return the name of another client that has the same account, of an older one first."""
+        async with transaction(self._engine) as connection:
+            values = {"client": client.id, "account": client.account}
+            found: str | None = (await connection.execute(_MET_BY, values)).scalar()
+        return found
 
     async def find_client(self, name_or_id: str) -> ClientId:
         """Return the id of the client with this id or name. Raises NoSuchThing."""
@@ -261,6 +269,10 @@ _CLIENT = text("""
 SELECT c.id, c.name, c.status,
   (SELECT count(*) FROM bridgetender.keys() k WHERE k.client_id = c.id), c.bridge_account
 FROM bridgetender.clients() c WHERE c.id = :client
+""")
+_MET_BY = text(f"""
+SELECT c.name FROM bridgetender.clients() c WHERE {ACCOUNT} = :account AND c.id <> :client
+ORDER BY c.created_at, c.id LIMIT 1
 """)
 _WHOSE = text("SELECT client_id FROM public.exchange_api_keys WHERE id = :key")
 _SETTINGS = text("SELECT settings FROM public.clients WHERE id = :client FOR UPDATE")

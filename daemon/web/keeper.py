@@ -1,7 +1,7 @@
 """What people do to clients and keys by API and console, and what they are told of it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.entry import KeyEntry, account_name, client_name, filed_account, key_entry, key_label
 from daemon.exchanges import WITHOUT
 from daemon.intake import Intake
-from daemon.rights import warnings_of
 from daemon.sealing import sealed
 from daemon.store.audit import Actor
 from daemon.store.keyring import check_keyring
@@ -25,15 +24,12 @@ from daemon.web.models import (
     ChangedKey,
     ClientChange,
     KeyChange,
-    KeyRights,
     KeyState,
-    KeyWarning,
-    Standing,
 )
 from daemon.web.news import News
 from daemon.web.problems import Problem
-from daemon.words import cure, requests, sentence
-from reconciler.model import BridgeName, ClientId, Instant, KeyId, Phase, Reason
+from daemon.web.standing import Down, added, down_of, standing
+from reconciler.model import BridgeName, ClientId, KeyId, Phase, Reason
 from reconciler.ports import Clock
 from reconciler.slots import account_name as account_of
 from reconciler.slots import canonical
@@ -68,21 +64,21 @@ class Keeper:
         await self._require_keyring()
         key_id = await People(self.engine, by).add_key(client_id, sealed(entry, self.keyring()))
         await self._next_attempt(client_id, {key_id}, {}, wait)
-        return self._added(await self.key(key_id))
+        return added(await self.key(key_id))
 
     async def keys(self, client_id: ClientId) -> list[KeyState]:
         await self._require_client(client_id)
         rows = await People(self.engine).keys(client_id)
         cipher = {row.id: row.api_key for row in rows}
-        states = await self._status.of_client(client_id)
-        return [self._shown(state, cipher.get(state.key_id)) for state in states]
+        states, down = await self._status.of_client(client_id), await self._down()
+        return [self._shown(state, cipher.get(state.key_id), down) for state in states]
 
     async def key(self, key_id: KeyId) -> KeyState:
         """Raises Problem not_found."""
         state = await self._status.key(key_id)
         if state is None:
             raise _no_key()
-        return self._shown(state, (await self._sealed(key_id)).api_key)
+        return self._shown(state, (await self._sealed(key_id)).api_key, await self._down())
 
     async def change_key(
         self, key_id: KeyId, change: KeyChange, wait: float, by: Actor
@@ -181,6 +177,16 @@ class Keeper:
         made = await People(self.engine, by).add_client(name, settings)
         return await self._require_client(made)
 
+    async def doubt_about(self, client: Client) -> str | None:
+        """Say what keeps a client from being served, if anything does."""
+        other = await People(self.engine).met_by(client)
+        if other is None:
+            return None
+        return (
+            f"The account {client.account!r} is that of the client {other!r}, too: only the first"
+            " to have a key is served under it. Give one of them an account of its own."
+        )
+
     async def change_client(self, client_id: ClientId, change: ClientChange, by: Actor) -> Client:
         before, people = await self._require_client(client_id), People(self.engine, by)
         said = change.model_fields_set
@@ -262,9 +268,13 @@ class Keeper:
                     return
                 await self.news.wait(_GLANCE)
 
-    def _shown(self, state: KeyStatus, api_key: str | None) -> KeyState:
+    def _shown(self, state: KeyStatus, api_key: str | None, down: Down) -> KeyState:
         """Return what people see of a key; *api_key* is its ciphertext."""
-        return KeyState(**dict(standing(state, self.clock.now())), api_key=self._ends(api_key))
+        seen = standing(state, self.clock.now(), down)
+        return KeyState(**dict(seen), api_key=self._ends(api_key))
+
+    async def _down(self) -> Down:
+        return down_of(await self._status.bridges())
 
     def _ends(self, api_key: str | None) -> str | None:
         if api_key is None:
@@ -273,32 +283,6 @@ class Keeper:
             return ends(self.keyring().unseal(api_key))
         except Undecryptable:
             return None
-
-    @staticmethod
-    def _added(key: KeyState) -> AddedKey:
-        live = key.phase == Phase.LIVE and key.reason != "changed"
-        why = f"Trading Bridge connector initialization failed: {key.why}."
-        return AddedKey(
-            message="API key added successfully",
-            id=key.id,
-            trading_bridge_configured=live,
-            trading_bridge_warning=None if live else f"{why} Use 'Reinitialize' button to retry.",
-            key=key,
-        )
-
-
-def standing(state: KeyStatus, now: Instant) -> Standing:
-    """Return where a key stands, in words too."""
-    names = Standing.model_fields.keys() & set(KeyStatus.__slots__) - {"rights"}
-    values = {name: getattr(state, name) for name in names}
-    return Standing(
-        **values,
-        id=state.key_id,
-        why=sentence(state.reason, state.message),
-        todo=cure(state.reason, requests(str(state.key_id), str(state.client_id))),
-        rights=KeyRights(**asdict(state.rights)) if state.rights else None,
-        warnings=[KeyWarning(**asdict(each)) for each in warnings_of(state.rights, now)],
-    )
 
 
 def _rotated(stored: SealedEntry, change: KeyChange) -> KeyEntry | None:

@@ -181,6 +181,12 @@ class ClientState(BaseModel):
     keys: int
 
 
+class ChangedClient(ClientState):
+    """`warning`: its account is another client's, too, so that only one of them can be served."""
+
+    warning: str | None
+
+
 class Keys(BaseModel):
     keys: list[KeyState]
 

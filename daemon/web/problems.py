@@ -125,6 +125,8 @@ def _field(loc: tuple[str | int, ...]) -> str:
 def _words(error: Mapping[str, Any]) -> str:
     if error["type"] == "missing":
         return "is missing"
+    if error["type"] in ("too_long", "string_too_long"):
+        return f"is longer than {error['ctx']['max_length']:,} characters"
     # pydantic's words name the rule; what was sent is in `input` only
     return str(error["msg"]).removeprefix("Value error, ")
 

@@ -101,7 +101,7 @@ def test_names_of_all_the_world_are_fine(name: str) -> None:
 
 @pytest.mark.parametrize("account", ["x" * 201, "client_a/b", "client_a\\b", ".", "..", ""])
 def test_an_account_that_no_bridge_takes_is_refused_with_the_cure(account: str) -> None:
-    with pytest.raises(BadEntry, match=r"^name: .* --account$"):
+    with pytest.raises(BadEntry, match=r"^name: .* another account$"):
         filed_account(account)
 
 

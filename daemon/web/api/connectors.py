@@ -11,12 +11,12 @@ from daemon.tokens import Role
 from daemon.web.api.parts import Id, Viewer, router
 from daemon.web.auth import Caller, Gate, address_of, token_of
 from daemon.web.events import EventStream, changes
-from daemon.web.keeper import standing
 from daemon.web.listing import BadCursor, Order, Sort, Wanted, page_of
 from daemon.web.models import Standing
 from daemon.web.problems import Problem
 from daemon.web.roster import Roster
 from daemon.web.sessions import Sessions
+from daemon.web.standing import down_of, standing
 
 routes = router("/api/admin", "connectors")
 _WARNING = "Of its rights: may_withdraw or expires_soon."
@@ -69,8 +69,9 @@ async def list_connectors(roster: Rostered, wish: Wish, _: Viewer) -> Connectors
         page = page_of(snapshot, wish)
     except BadCursor as error:
         raise Problem("invalid", str(error)) from None
+    down = down_of(snapshot.bridges)
     return Connectors(
-        connectors=[standing(key, snapshot.at) for key in page.keys],
+        connectors=[standing(key, snapshot.at, down) for key in page.keys],
         total=page.total,
         counts=dict(page.counts),
         next=page.next,

@@ -56,7 +56,7 @@ class _Adding:
         found = await self.checker.check(entry, await self.keeper.client(client_id))
         added = await self.keeper.add_key(client_id, entry, wait, by)
         told = {"verified": found.verified, "verified_words": found.words}
-        more = {"rights": found.rights, "warnings": found.warnings}
+        more = {"rights": found.rights, "warnings": [*found.warnings, *added.warnings]}
         return added.model_copy(update={**told, **more})
 
 

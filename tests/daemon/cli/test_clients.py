@@ -48,7 +48,7 @@ async def test_two_clients_that_would_meet_in_one_account_are_warned_of(cli: Any
 async def test_a_name_that_makes_no_account_needs_one(cli: Any, people: People, name: str) -> None:
     result = await cli("clients", "add", name)
     assert result.exit_code == Code.USAGE
-    assert "give another with --account" in result.output
+    assert "give it another account" in result.output
     assert await people.clients() == []
     assert (await cli("clients", "add", name, "--account", "desk")).exit_code == Code.OK
 

@@ -325,7 +325,8 @@ async def test_where_a_client_stands_is_said_in_a_line_with_its_bridges_and_paus
     said = (await admin.get(path)).json()
     assert said["well"] is False
     assert said["summary"] == (
-        "1 of 2 active key(s) of Acme Capital are live; okx: the key is new;"
+        "1 of 2 active key(s) of Acme Capital are live;"
+        " okx: the bridge is out of reach: connection refused;"
         " bridge 'main' is down: connection refused; paused by admin for tests."
     )
     assert [bridge["up"] for bridge in said["bridges"]] == [False]

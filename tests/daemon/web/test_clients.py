@@ -54,3 +54,14 @@ async def test_the_audit_is_only_added_to(office: Office, change: str) -> None:
     with pytest.raises(DBAPIError, match="only added to"):
         async with office.engine.begin() as connection:
             await connection.execute(text(change))
+
+
+async def test_a_client_whose_account_is_anothers_too_is_warned_of_and_how_to_mend_it(
+    admin: httpx.AsyncClient, acme: ClientId
+) -> None:
+    made = (await admin.post("/api/admin/clients", json={"name": "ACME capital"})).json()
+    assert "'client_acme_capital' is that of the client 'Acme Capital'" in made["warning"]
+    path = f"/api/admin/clients/{made['id']}"
+    assert (await admin.patch(path, json={"account": "acme-2"})).json()["warning"] is None
+    other = await admin.patch(f"/api/admin/clients/{acme}", json={"account": "acme-2"})
+    assert "'ACME capital'" in other.json()["warning"]

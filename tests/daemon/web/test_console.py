@@ -186,7 +186,7 @@ async def test_a_key_is_added_and_the_next_page_says_what_came_of_it(
     answer = await console.post(f"/console/clients/{acme}/keys", data=FORM | {"label": "desk"})
     assert answer.status_code == 303
     page = (await console.get(answer.headers["location"])).text
-    assert "Trading Bridge connector initialization failed: the key is new" in page
+    assert "Trading Bridge connector initialization failed: it has not ended yet" in page
     assert "cana…-yek" in page
     again = (await console.get(answer.headers["location"])).text
     assert "initialization failed" not in again

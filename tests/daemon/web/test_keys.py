@@ -9,6 +9,7 @@ from sqlalchemy import text
 from daemon.store.engine import make_engine, transaction
 from daemon.store.people import People
 from reconciler.model import ClientId, Secret
+from tests.daemon.cli.conftest import Daemon
 from tests.daemon.web.conftest import API_KEY, API_SECRET, KEY, PASSPHRASE, Office
 
 pytestmark = pytest.mark.anyio
@@ -198,3 +199,35 @@ async def test_what_does_not_change_a_key_says_so(admin: httpx.AsyncClient, acme
     assert audit[0]["action"] == "key_added"
     bare = (await admin.patch(path, json=new | {"passphrase": "", "label": "x"})).json()
     assert bare["changed"] == ["credentials", "label"]
+
+
+async def test_a_key_that_waits_for_its_bridge_says_so_and_why_wherever_it_is_shown(
+    office: Office, admin: httpx.AsyncClient, acme: ClientId
+) -> None:
+    path = f"/api/admin/clients/{acme}"
+    said = await add(admin, acme)
+    assert "it has not ended yet, and goes on by itself" in said["trading_bridge_warning"]
+    daemon = Daemon(office.engine)
+    await daemon.hold(up=False, reason="connection refused")
+    said = await add(admin, acme, exchange="okx")
+    why, todo = "the bridge is out of reach: connection refused", "Use 'Reinitialize' button"
+    failed = f"Trading Bridge connector initialization failed: {why}. {todo} to retry."
+    assert said["trading_bridge_warning"] == failed
+    for place in (
+        said["key"],
+        (await admin.get(f"/api/admin/api-keys/{said['id']}")).json(),
+        (await admin.get(f"{path}/api-keys")).json()["keys"][0],
+        (await admin.get("/api/admin/connectors")).json()["connectors"][0],
+        (await admin.get(f"{path}/balances")).json()["keys"][0],
+    ):
+        assert (place["why"], place["phase"]) == (why, "pending")
+        assert "see that the bridge runs" in place["todo"]
+
+
+async def test_an_exchange_that_is_not_known_is_saved_with_a_doubt_and_the_nearest_names(
+    admin: httpx.AsyncClient, acme: ClientId
+) -> None:
+    (doubt,) = (await add(admin, acme, exchange="binnance"))["warnings"]
+    assert doubt["code"] == "unknown_exchange"
+    assert "did you mean binance" in doubt["text"]
+    assert (await add(admin, acme, exchange="gate.io".replace(".", "_")))["warnings"] == []

@@ -1,0 +1,62 @@
+"""How a key is shown: where it stands, why, and what helps. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from daemon.exchanges import doubts_of
+from daemon.rights import warnings_of
+from daemon.store.status import BridgeStatus, KeyStatus
+from daemon.web.models import AddedKey, KeyRights, KeyState, KeyWarning, Standing
+from daemon.words import cure, requests, sentence
+from reconciler.model import Instant, Phase, Reason
+
+Down = Mapping[str, str]
+"""The bridges that are out of reach, and why."""
+
+
+def standing(state: KeyStatus, now: Instant, down: Down) -> Standing:
+    """Return where a key stands, in words too."""
+    reason, message = _why(state, down)
+    names = Standing.model_fields.keys() & set(KeyStatus.__slots__) - {"rights"}
+    values = {name: getattr(state, name) for name in names}
+    return Standing(
+        **values,
+        id=state.key_id,
+        why=sentence(reason, message),
+        todo=cure(reason, requests(str(state.key_id), str(state.client_id))),
+        rights=KeyRights(**asdict(state.rights)) if state.rights else None,
+        warnings=[KeyWarning(**asdict(each)) for each in warnings_of(state.rights, now)],
+    )
+
+
+def _why(state: KeyStatus, down: Down) -> tuple[str, str]:
+    """What is on its way, and was not told why it does not arrive, waits for its bridge."""
+    if state.bridge in down and state.phase == Phase.PENDING and state.reason != Reason.PAUSED:
+        return Reason.BRIDGE_UNAVAILABLE, down[state.bridge]
+    return state.reason, state.message
+
+
+def added(key: KeyState) -> AddedKey:
+    live = key.phase == Phase.LIVE and key.reason != "changed"
+    why = f"Trading Bridge connector initialization failed: {_why_not(key)}."
+    return AddedKey(
+        message="API key added successfully",
+        id=key.id,
+        trading_bridge_configured=live,
+        trading_bridge_warning=None if live else f"{why} Use 'Reinitialize' button to retry.",
+        warnings=[_unknown(words) for words in doubts_of(key.exchange)],
+        key=key,
+    )
+
+
+def _why_not(key: KeyState) -> str:
+    waits = key.reason in (Reason.NEW, Reason.CHANGED) and key.why == sentence(key.reason)
+    return "it has not ended yet, and goes on by itself" if waits else key.why
+
+
+def _unknown(words: str) -> KeyWarning:
+    return KeyWarning(code="unknown_exchange", text=words)
+
+
+def down_of(bridges: Iterable[BridgeStatus]) -> Down:
+    return {each.bridge: each.reason for each in bridges if each.since and not each.up}
