@@ -31,7 +31,9 @@ log = structlog.get_logger()
 # Their balances read the same with and without markets, so an outage of the market list or a
 # first load of half a second is no reason to keep anybody waiting. The others may need it to
 # name an asset (Kraken's XXBT is BTC), or ask for markets inside.
-READS_WITHOUT_MARKETS = frozenset({"binance", "bybit", "kucoin", "okx"})
+READS_WITHOUT_MARKETS = frozenset({"alpaca", "binance", "bybit", "kucoin", "mudrex", "okx"})
+# Who lists markets to those with a key alone: a keyless template goes without.
+LISTS_TO_KEYS_ALONE = frozenset({"alpaca", "mudrex"})
 # What ccxt asks with the account's own key while it loads markets, and a keyless template cannot:
 # without it, a KuCoin account of the high-frequency kind reads as empty.
 ASKED_WHILE_LOADING = {"kucoin": "load_migration_status"}
@@ -133,7 +135,7 @@ class Template:
 
     def warm(self) -> None:
         """Begin to load markets when that is due, unless a load is under way."""
-        if self._manner.now() >= self._due_at:
+        if self._manner.now() >= self._due_at and self._base not in LISTS_TO_KEYS_ALONE:
             self._load()
 
     async def markets(self) -> Any:

@@ -3,11 +3,14 @@
 import base64
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bridge.credentials import Offered
+from bridge.catalogue import exchange_class
+from bridge.credentials import Offered, fill
+from bridge.guard import Guarded
 
 _ETHEREUM = ("aster", "derive", "grvt", "hyperliquid", "lighter", "nado", "paradex", "polymarket")
 _KEYS: dict[str, tuple[str, str]] = {
@@ -35,6 +38,19 @@ def offered(exchange: str) -> Offered:
 def changed(exchange: str, field: str) -> Offered:
     """Return `offered`'s with another *field*."""
     return replace(offered(exchange), **{field: _values(exchange, field)[1]})
+
+
+def guarded(exchange: str, **settings: object) -> Any:
+    """Return real ccxt behind our guard, with keys, and with a market so that it asks for none."""
+    kind = type(exchange, (Guarded, exchange_class(exchange)), {})
+    remote: Any = kind({"enableRateLimit": False, **settings})
+    wanted = [field for field, want in remote.requiredCredentials.items() if want]
+    filled = fill(exchange, wanted, offered(exchange))
+    for field, value in filled.fields.items():
+        setattr(remote, field, value)
+    remote.options.update(filled.options)
+    remote.set_markets([{"id": "X", "symbol": "X/Y", "base": "X", "quote": "Y", "spot": True}])
+    return remote
 
 
 _FIELDS = ("api_key", "api_secret", "password", "memo")

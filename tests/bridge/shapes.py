@@ -9,12 +9,9 @@ from urllib.parse import urlsplit
 import ccxt.async_support as ccxt
 
 from bridge.ask import Amounts, balance
-from bridge.catalogue import exchange_class
-from bridge.credentials import fill
 from bridge.errors import Trouble
-from bridge.guard import Guarded
 from bridge.looks import begin
-from tests.bridge.plausible import offered
+from tests.bridge.plausible import guarded
 from tests.bridge.still import still
 
 _SPOT = [{"id": 1, "type": "spot", "state": "working"}]
@@ -96,14 +93,7 @@ class Finder:
         return False
 
     def _made(self) -> Any:
-        kind = type(self.name, (Guarded, exchange_class(self.name)), {})
-        remote: Any = kind({"enableRateLimit": False})
-        wanted = [field for field, want in remote.requiredCredentials.items() if want]
-        filled = fill(self.name, wanted, offered(self.name))
-        for field, value in filled.fields.items():
-            setattr(remote, field, value)
-        remote.options.update(filled.options)
-        remote.set_markets([{"id": "X", "symbol": "X/Y", "base": "X", "quote": "Y", "spot": True}])
+        remote = guarded(self.name)
         remote.fetch, remote.load_markets = self._fetch, self._nothing
         still(remote)
         for look, made in _LOOKS.items():
