@@ -15,6 +15,7 @@ from reconciler.verdicts import StoreError
 
 log = structlog.get_logger()
 
+MEDIA_TYPE = "application/problem+json"
 TITLES: Mapping[str, tuple[int, str]] = {
     "invalid": (422, "What was sent cannot be used"),
     "malformed": (400, "The request cannot be read"),
@@ -32,6 +33,38 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "database_unavailable": (503, "The database is out of reach"),
 }
 """Every code, with its status and what it means."""
+
+
+def _described(kind: int) -> dict[str, Any]:
+    """Return how the OpenAPI page tells of the failures whose status begins with *kind*."""
+    codes = {code: told for code, told in TITLES.items() if told[0] // 100 == kind}
+    lines = (f"- `{code}` ({status}): {title}" for code, (status, title) in codes.items())
+    properties = {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, and what to do."},
+        "code": {"type": "string", "enum": list(codes)},
+        "errors": {
+            "type": "array",
+            "description": "The fields that are wrong, where fields are.",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "problem": {"type": "string"}},
+            },
+        },
+    }
+    needed = [name for name in properties if name != "errors"]
+    schema = {"type": "object", "required": needed, "properties": properties}
+    code, (status, title) = next(iter(codes.items()))
+    known = {"type": "about:blank", "title": title, "status": status, "code": code}
+    example = known | {"detail": "api_key: is empty; paste it as the exchange shows it"}
+    content = {MEDIA_TYPE: {"schema": schema} | ({"example": example} if kind == 4 else {})}
+    return {"description": "\n".join(lines), "content": content}
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": _described(4), "5XX": _described(5)}
+"""Of every route of the API."""
 _OF_STATUS = {400: "malformed", 404: "not_found", 405: "not_allowed", 413: "too_large"}
 
 
@@ -99,9 +132,7 @@ def told(problem: Problem) -> JSONResponse:
         "code": problem.code,
         **problem.more,
     }
-    return JSONResponse(
-        body, status, headers=problem.headers, media_type="application/problem+json"
-    )
+    return JSONResponse(body, status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
 async def _expected(_: Request, error: Exception) -> JSONResponse:

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Depends, Query, Request
 from daemon.web.auth import Caller, allowed
 from daemon.web.keeper import Keeper
 from daemon.web.once import Once
+from daemon.web.problems import RESPONSES
 
 DEFAULT_WAIT = 5.0
 
 
 def router(prefix: str, tag: str) -> APIRouter:
     """Return a router whose POSTs may be repeated under an Idempotency-Key."""
-    return APIRouter(prefix=prefix, tags=[tag], route_class=Once)
+    return APIRouter(prefix=prefix, tags=[tag], route_class=Once, responses=RESPONSES)
 
 
 async def _keeper(request: Request) -> Keeper:
