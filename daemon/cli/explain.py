@@ -283,6 +283,8 @@ def _credentials(key: KeyStatus, now: Instant) -> Link:
 
 def _rights(key: KeyStatus, now: Instant) -> Link:
     """Warnings break nothing: the key works."""
+    if key.rights is None and key.verified_at is None:
+        return Link("rights", ok=None, found="not known before the key is proven")
     if key.rights is None:
         return Link("rights", ok=None, found="its exchange does not tell what it may do")
     warned = [f"WARNING: {each.text}" for each in warnings_of(key.rights, now)]

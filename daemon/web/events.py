@@ -60,15 +60,13 @@ async def changes(
 ) -> AsyncIterator[str]:
     """Yield how things stand, then each change of it. *still_welcome* raises Problem if not.
 
-    It is asked at every beat, so that a token that was revoked is of no use soon.
+    It is asked before anything is sent, so it had better know without a query.
     """
-    version, asked = "", anyio.current_time()
+    version = ""
     while True:
         try:
             snapshot = await roster.after(version, beat)
-            if anyio.current_time() >= asked + beat:
-                await still_welcome()
-                asked = anyio.current_time()
+            await still_welcome()
         except Problem:
             return
         except StoreError:

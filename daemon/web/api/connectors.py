@@ -100,7 +100,13 @@ _follower.roles = _FOLLOWERS  # type: ignore[attr-defined]  # for the test that 
 
 @routes.get("/events", response_class=Response)
 async def follow_events(
-    request: Request, roster: Rostered, _: Annotated[Caller, Depends(_follower)]
+    request: Request, roster: Rostered, caller: Annotated[Caller, Depends(_follower)]
 ) -> EventStream:
     """Follow what changes, as server-sent events: `change` says which version there is now."""
-    return EventStream(changes(roster, lambda: _follower(request)))
+    gate = cast("Gate", request.app.state.gate)
+
+    async def still_welcome() -> None:
+        if await gate.holder(caller.token_id, recent=True) != caller:
+            raise Problem("unauthorized", "The token was revoked, or its sessions were ended.")
+
+    return EventStream(changes(roster, still_welcome))

@@ -20,6 +20,7 @@ from daemon.web.events import EventStream, changes
 from daemon.web.listing import BadCursor, Order, Wanted, page_of
 from daemon.web.roster import Snapshot
 from reconciler.model import BridgeName, ClientId, KeyId, Rights
+from tests.daemon.cli.conftest import served
 from tests.daemon.web.conftest import KEY, Office
 
 pytestmark = pytest.mark.anyio
@@ -180,6 +181,26 @@ async def test_a_stream_ends_when_its_token_is_revoked(office: Office) -> None:
     await Tokens(office.engine).revoke("admin for tests", NOBODY)
     with anyio.fail_after(30):
         assert not [event async for event in events if "change" in event]
+
+
+async def test_who_follows_hears_nothing_more_once_the_token_is_revoked(
+    office: Office, acme: ClientId
+) -> None:
+    token = await office.token()
+    headers = {"Authorization": f"Bearer {token.reveal()}"}
+    async with (
+        served(office.app) as url,
+        httpx.AsyncClient(headers=headers) as follower,
+        follower.stream("GET", f"{url}/api/admin/events") as stream,
+    ):
+        lines = stream.aiter_lines()
+        assert (await anext(lines)).startswith("id: ")
+        await Tokens(office.engine).revoke("admin for tests", NOBODY)
+        office.gate.forget()  # as it does when it hears of it
+        await People(office.engine).add_key(acme, SealedEntry("binance", "x", "y"))
+        office.roster.touch()
+        with anyio.fail_after(30):
+            assert [line async for line in lines if line.startswith("id: ")] == []
 
 
 async def test_who_does_not_take_what_is_sent_is_dropped(
