@@ -177,6 +177,9 @@ class Broken:
     async def fetch_balance(self) -> dict[str, Any]:
         return {"total": {}, "free": 1 / 0}
 
+    def quiet_s(self) -> float:
+        return 0.0
+
 
 async def test_whatever_ccxt_raises_becomes_an_error_without_a_traceback(
     bridge: httpx.AsyncClient, service: Service
