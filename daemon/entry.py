@@ -4,9 +4,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from daemon.exchanges import WITHOUT
+from daemon.exchanges import lacks
 from reconciler.model import Secret
-from reconciler.slots import canonical
 
 _EXCHANGE = re.compile(r"[a-z0-9][a-z0-9_]{0,99}", re.IGNORECASE)
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}", re.IGNORECASE)
@@ -113,7 +112,7 @@ def exchange_name(text: str) -> str:
 
 
 def _needed(exchange: str, field: str, text: str) -> Secret:
-    if not text.strip() and WITHOUT.get(canonical(exchange)) == field:
+    if not text.strip() and lacks(exchange, field):
         return Secret("")
     return _credential(field, text)
 

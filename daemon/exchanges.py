@@ -122,6 +122,11 @@ WITHOUT: Mapping[str, str] = {
 """Exchanges whose credentials lack one of the two, and which: it may be left empty."""
 
 
+def lacks(exchange: str, field: str) -> bool:
+    """Tell whether the credentials of *exchange* have no such field."""
+    return WITHOUT.get(canonical(exchange)) == field
+
+
 def doubts_of(exchange: str) -> list[str]:
     """Return what speaks against there being such an exchange, with the nearest names."""
     name = canonical(exchange)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from daemon.entry import BadEntry, KeyEntry, key_entry
-from daemon.exchanges import KNOWN
+from daemon.exchanges import KNOWN, lacks
 from reconciler.slots import ALIASES, canonical
 
 MOST = 10_000
@@ -108,15 +108,15 @@ def _text(name: str, value: object) -> str:
 
 def _entry(values: Mapping[str, str]) -> KeyEntry:
     for name in _NEEDED:
-        if not values.get(name):
+        if not values.get(name) and not lacks(values.get("exchange", ""), name):
             raise BadEntry(f"{name}: is missing")
     testnet = values.get("is_testnet", "").lower()
     if testnet not in _YES | _NO:
         raise BadEntry("is_testnet: is neither true nor false")
     entry = key_entry(
         values["exchange"],
-        values["api_key"],
-        values["api_secret"],
+        values.get("api_key", ""),
+        values.get("api_secret", ""),
         values.get("passphrase") or None,
         values.get("label") or None,
         is_testnet=testnet in _YES,

@@ -76,7 +76,7 @@ def add(
     client_id = anyio.run(_find_client, wanted, client)
     for doubt in (doubts := doubts_of(exchange)):
         warn(doubt)
-    secrets = asking.secrets(secrets_from)
+    secrets = asking.secrets(secrets_from, exchange)
     entry = key_entry(exchange, **secrets, label=label, is_testnet=testnet)
     stored = anyio.run(_add, wanted, client_id, entry)
     if json:
@@ -131,7 +131,8 @@ def replace(
     _refuse_secrets_in_argv(context.args, "keys replace takes KEY only")
     wanted = settings(ForKeys)
     found = anyio.run(_find, wanted, key)
-    entry = key_entry(found.exchange, **asking.secrets(secrets_from), is_testnet=False)
+    secrets = asking.secrets(secrets_from, found.exchange)
+    entry = key_entry(found.exchange, **secrets, is_testnet=False)
     stored = anyio.run(_replace, wanted, found.id, entry)
     if json:
         document(_as_dict(stored))

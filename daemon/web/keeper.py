@@ -9,7 +9,7 @@ import anyio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.entry import KeyEntry, account_name, client_name, filed_account, key_entry, key_label
-from daemon.exchanges import WITHOUT
+from daemon.exchanges import lacks
 from daemon.intake import Intake
 from daemon.sealing import sealed
 from daemon.store.audit import Actor
@@ -32,7 +32,6 @@ from daemon.web.standing import Down, added, down_of, standing
 from reconciler.model import BridgeName, ClientId, KeyId, Phase, Reason
 from reconciler.ports import Clock
 from reconciler.slots import account_name as account_of
-from reconciler.slots import canonical
 from reconciler.verdicts import Undecryptable
 
 _GLANCE = 0.25
@@ -290,8 +289,8 @@ def _rotated(stored: SealedEntry, change: KeyChange) -> KeyEntry | None:
     sent = change.secrets()
     if not any(each is not None for each in sent.values()):
         return None
-    without = WITHOUT.get(canonical(stored.exchange))
-    had = [name for name in CREDENTIALS if getattr(stored, name) and name != without]
+    stays = (name for name in CREDENTIALS if not lacks(stored.exchange, name))
+    had = [name for name in stays if getattr(stored, name)]
     gone = sent["passphrase"] == ""  # which says that there is none any more
     if missing := [n for n in had if not sent[n] and not (n == "passphrase" and gone)]:
         words = "New credentials come all together, even where one of them stays as it was."

@@ -99,3 +99,12 @@ def test_a_row_that_is_too_long_or_too_short_is_a_bad_row() -> None:
 def test_a_row_does_not_print_its_secrets() -> None:
     text = f"exchange,api_key,api_secret\nbinance,{SECRET},{SECRET}\n"
     assert SECRET not in repr(rows_of(text))
+
+
+def test_what_the_exchange_does_not_have_may_be_empty_or_left_out() -> None:
+    row = {"client": "Acme", "exchange": "polymarket", "api_secret": "0x" + "1" * 64}
+    csv = f"{HEAD}Acme,polymarket,,{row['api_secret']},,,\n"
+    for text in (csv, json.dumps([row])):
+        (found,) = rows_of(text)
+        assert found.entry is not None, found.wrong
+        assert found.entry.api_key.reveal() == ""

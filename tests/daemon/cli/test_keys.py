@@ -71,6 +71,15 @@ async def test_before_the_daemon_any_encryption_key_will_do(
     await check_keyring(engine, keyring.unseal)
 
 
+@pytest.mark.usefixtures("acme")
+async def test_what_the_exchange_does_not_have_is_left_out(cli: Any) -> None:
+    add = ("keys", "add", "Acme Capital", "polymarket")
+    assert (await cli(*add, input=json.dumps({"api_secret": API_SECRET}))).exit_code == Code.OK
+    add = ("keys", "add", "Acme Capital", "binance")
+    wrong = await cli(*add, input=json.dumps({"api_secret": API_SECRET}))
+    assert (wrong.exit_code, "api_key: is missing" in wrong.output) == (Code.USAGE, True)
+
+
 SPELLINGS = {
     json.dumps(SECRETS): PASSPHRASE,
     json.dumps(SECRETS | {"passphrase": None}): None,
