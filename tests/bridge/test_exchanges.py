@@ -1,4 +1,5 @@
 import asyncio
+import inspect
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -15,6 +16,7 @@ from bridge.paper.app import Paper
 from bridge.session import Outward, opened
 from bridge.shelf import Shelf
 from bridge.template import READS_WITHOUT_MARKETS
+from tests.bridge.plausible import offered as plausible
 
 pytestmark = pytest.mark.anyio
 Call = Callable[..., Awaitable[httpx.Response]]
@@ -169,13 +171,41 @@ async def test_an_exchange_that_needs_markets_and_cannot_load_them_gives_no_bala
         await shelf.get("kraken").make(offered("kraken")).fetch_balance()
 
 
-async def test_account_state_and_credentials_are_never_shared(shelf: Shelf) -> None:
+# Where ccxt keeps what it has found out about one account.
+STATE = [
+    ("binance", "hasAlreadyAuthenticatedSuccessfully"),
+    ("bitget", "uta"),
+    ("bybit", "enableUnifiedAccount"),
+    ("bybit", "enableUnifiedMargin"),
+    ("bybit", "unifiedMarginStatus"),
+    ("gate", "unifiedAccount"),
+    ("hyperliquid", "approvedBuilderFee"),
+    ("hyperliquid", "enableUnifiedMargin"),
+    ("kucoin", "hf"),
+    ("kucoin", "uta"),
+]
+
+
+@pytest.mark.parametrize(("exchange", "state"), STATE)
+async def test_account_state_is_never_shared(shelf: Shelf, exchange: str, state: str) -> None:
+    template = shelf.get(exchange)
+    one, other = template.make(plausible(exchange)), template.make(plausible(exchange))
+    one.options[state] = "found out"
+    for another in (other, template.make(plausible(exchange))):
+        assert another.options.get(state) != "found out"
+    assert state in inspect.getsource(getattr(ccxt, exchange)), "ccxt has another name for it"
+
+
+async def test_credentials_are_never_shared(shelf: Shelf) -> None:
     template = shelf.get("binance")
     one, other = template.make(Offered("k1", "s1")), template.make(Offered("k2", "s2"))
-    one.options["hasAlreadyAuthenticatedSuccessfully"] = True
-    assert not other.options["hasAlreadyAuthenticatedSuccessfully"]
-    assert not template.make(Offered("k", "s")).options["hasAlreadyAuthenticatedSuccessfully"]
     assert (one.apiKey, other.apiKey) == ("k1", "k2")
+
+
+async def test_accounts_that_ccxt_has_looked_up_are_never_shared(shelf: Shelf) -> None:
+    one, other = shelf.make("htx", plausible("htx")), shelf.make("htx", plausible("htx"))
+    one.accounts = [{"id": "1"}]
+    assert not other.accounts
 
 
 async def test_two_questions_in_one_millisecond_get_two_nonces(shelf: Shelf) -> None:

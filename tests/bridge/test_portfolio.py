@@ -61,6 +61,20 @@ async def test_an_account_of_the_old_kind_shows_its_spot_wallet(
     assert balances[exchange] == {"BTC": {"total": 0.6, "free": 0.6, "used": 0.0}}
 
 
+@pytest.mark.parametrize("exchange", ["bybit", "kucoin"])
+async def test_accounts_of_the_old_and_the_new_kind_do_not_disturb_each_other(
+    bridge: httpx.AsyncClient, add: Call, enrol: Call, exchange: str
+) -> None:
+    held = {"old": "1", "new": "2"}
+    for account, amount in held.items():
+        kind = {"api_key": account, "classic": account == "old", "balances": {"BTC": amount}}
+        await enrol(exchange, **kind)
+        await add(exchange, api_key=account, account_name=account)
+    for account in ("old", "new", "old", "new"):
+        balances = (await bridge.get(f"/portfolio?account={account}")).json()["balances"]
+        assert balances[exchange]["BTC"]["total"] == float(held[account])
+
+
 async def test_an_account_that_becomes_one_of_the_new_kind_shows_its_wallet_again(
     bridge: httpx.AsyncClient, add: Call, enrol: Call
 ) -> None:
