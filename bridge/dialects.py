@@ -97,7 +97,7 @@ ROWS: tuple[Row, ...] = (
     Row("kraken", r"ETrade:User Locked|EAuth:Account (temporary )?disabled", "refused", FROZEN),
     Row("kraken", r"EAuth:Account unconfirmed", "refused", "the account is not confirmed"),
     Row("kraken", r"EGeneral:Temporary lockout", "throttled", LOCKED),
-    Row("kraken", r"EService:Throttled|EAuth:(Too many|Rate limit)", "throttled", None),
+    Row("kraken", r"EService:\s*Throttled|EAuth:(Too many|Rate limit)", "throttled", None),
     Row("kraken", r"EService:|EGeneral:Internal error|EDatabase:", "unavailable", BUSY),
     Row("gate", r"\bREQUEST_EXPIRED\b", "unavailable", CLOCK),
     Row("gate", r"\bINVALID_KEY\b", "refused", KEY),

@@ -15,7 +15,7 @@ Who = Hashable
 # Who counts private calls per key or user: a call pays its whole cost to its account, and one unit
 # to the address, so that a thousand accounts are not as slow as one. Where nothing is known, all
 # that a call costs is the address's. Each rule is the exchange's own:
-# kraken: docs.kraken.com/api/docs/guides/spot-rest-ratelimits (a counter for each API key)
+# kraken: docs.kraken.com/exchange/guides/rest/ratelimits (a counter for each API key)
 # okx: www.okx.com/docs-v5/en/#overview-rate-limits (private REST by User ID, of which each
 #   sub-account has its own; public REST by address)
 # bybit: bybit-exchange.github.io/docs/v5/rate-limit (by UID; an address has 600 calls in 5 s, which

@@ -143,6 +143,7 @@ PAPER: tuple[Answer, ...] = (
     _kraken("EGeneral:Too many requests", "throttled"),
     _kraken("EAuth:Too many requests", "throttled"),
     _kraken(f"EService:Throttled: {_UNIX}", "throttled"),
+    _kraken(f"EService: Throttled: {_UNIX}", "throttled"),
     _kraken("EService:Unavailable", "unavailable"),
     _kraken("EService:Busy", "unavailable"),
     _kraken("EService:Timeout", "unavailable"),
