@@ -166,10 +166,10 @@ async def test_an_address_that_is_shut_out_sends_nothing_for_any_account(
         await add(exchange, api_key=account, account_name=account)
     await fault(exchange, "status", **answer, times=1)
     assert (await verify(exchange, "ann")).json()["code"] == "throttled"
-    heard = papers.heard[exchange].total()
+    heard = papers.heard[exchange]["account"]  # a load of markets may be under way
     told = await verify(exchange, "bob")
     assert "not sent" in told.json()["detail"]
-    assert papers.heard[exchange].total() == heard
+    assert papers.heard[exchange]["account"] == heard
     lane: Lane = service.registry.connector("bob", exchange).remote.lane
     assert seconds - 5 < lane.quiet_s <= seconds
 
