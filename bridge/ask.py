@@ -1,14 +1,14 @@
 """Asks an exchange on a connector's behalf; the only place where ccxt may raise anything."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import anyio
 import structlog
 from aiohttp import ServerDisconnectedError
-from ccxt.base.errors import BadResponse, BaseError
+from ccxt.base.errors import BadRequest, BadResponse, BaseError
 
 from bridge.classify import CAUSES, WORDS, Meaning, Raised, classify
 from bridge.errors import Trouble
@@ -28,9 +28,13 @@ OTHERS = {
     "coinbase": Others("type", frozenset({"vault", "ACCOUNT_TYPE_VAULT"})),
     "latoken": Others("type", frozenset({"ACCOUNT_TYPE_WALLET"})),
 }
-# Options in which ccxt keeps a failure to find out for a "no": to be found out again.
+# Options in which ccxt keeps a failure to find out for a "no", or what may have changed since.
+# After such an error they are found out again.
 _UNIFIED = ("enableUnifiedMargin", "enableUnifiedAccount")
-GUESSED = {"bitget": ("uta",)} | dict.fromkeys(("bybit", "bybiteu", "bybitid"), _UNIFIED)
+GUESSED: Mapping[str, tuple[type[BaseException], tuple[str, ...]]] = {
+    "bitget": (BaseException, ("uta",)),
+    **dict.fromkeys(("bybit", "bybiteu", "bybitid"), (BadRequest, _UNIFIED)),
+}
 # ccxt leaves the last request on the object, signature and API key included.
 _LEFTOVERS = ("last_request_headers", "last_request_body", "last_request_url")
 
@@ -91,8 +95,9 @@ async def _asked(exchange: str, remote: Any) -> dict[str, Amounts]:
     try:
         with looking() as looks:
             found = await remote.fetch_balance()
-    except BaseException:
-        for guess in GUESSED.get(exchange.removesuffix("_testnet"), ()):
+    except BaseException as error:
+        kind, guesses = GUESSED.get(exchange.removesuffix("_testnet"), (BaseException, ()))
+        for guess in guesses if isinstance(error, kind) else ():
             remote.options[guess] = None
         raise
     nothing_told = looks.missed or looks.unread(OTHERS.get(exchange)) or exchange in NEVER_EMPTY
