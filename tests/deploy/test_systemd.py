@@ -10,7 +10,8 @@ from daemon.settings import Settings, read
 from daemon.vault import new_key
 from tests.conftest import installed
 
-UNITS = sorted((Path(__file__).parent.parent.parent / "deploy/systemd").glob("*.service"))
+ROOT = Path(__file__).parent.parent.parent
+UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 MOST_EXPOSED = 1.5
 
 
@@ -56,3 +57,15 @@ def test_the_daemon_knows_every_credential_that_its_unit_hands_it(tmp_path: Path
     assert settings.keyring is not None
     assert settings.bridges[0].access.token is not None
     assert settings.database_url.reveal() == said["database_url"]
+
+
+def test_the_page_on_installing_names_every_file_that_the_units_want() -> None:
+    page = (ROOT / "docs/deploy-systemd.md").read_text()
+    for unit in UNITS:
+        text = unit.read_text()
+        for secret in re.findall(
+            r"^LoadCredential=[^:]+:/etc/bridgetender/secrets/(\w+)$", text, re.MULTILINE
+        ):
+            assert re.search(rf"> {secret}\b|into `{secret}`", page), secret
+        for program in re.findall(r"^ExecStart=(/opt/bridgetender)/bin/", text, re.MULTILINE):
+            assert f"python3 -m venv {program}\n" in page
