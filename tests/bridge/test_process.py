@@ -51,7 +51,7 @@ def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def refused(*arguments: object) -> str:
     """Return what a bridge says that does not start."""
     command = [sys.executable, "-m", "bridge", *map(str, arguments)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert told.returncode == 2
     return told.stderr
 
