@@ -6,7 +6,7 @@ from sqlalchemy import delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store.engine import transaction
-from daemon.store.tables import accounts, bridges, leases, quiets, routes
+from daemon.store.tables import accounts, bridges, leases, notices, quiets, routes
 from daemon.store.telling import tell
 from reconciler.model import BridgeName, Phase
 from reconciler.routes import Routes
@@ -72,7 +72,7 @@ async def forget_bridge(engine: AsyncEngine, bridge: BridgeName) -> int | None:
         await connection.execute(_LOCK)
         if (await connection.execute(_IN_USE, {"bridge": bridge})).scalar_one():
             return None
-        for table in (accounts, bridges, leases, quiets):
+        for table in (accounts, bridges, leases, notices, quiets):
             await connection.execute(delete(table).where(table.c.bridge == bridge))
         return (await connection.execute(_FORGET, {"bridge": bridge})).rowcount
 

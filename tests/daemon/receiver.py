@@ -58,7 +58,7 @@ def receiving() -> Iterator[Receiver]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.got.append(Message(headers, said))
             self.send_response(receiver.status)
-            if receiver.status == 302:
+            if receiver.status == 307:
                 self.send_header("location", f"{receiver.url}/elsewhere")
             self.send_header("content-length", "0")
             self.end_headers()
@@ -69,6 +69,8 @@ def receiving() -> Iterator[Receiver]:
         receiver.url = f"http://127.0.0.1:{server.server_port}/hook"
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield receiver
-        server.shutdown()
-        thread.join()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            thread.join()

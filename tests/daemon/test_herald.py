@@ -196,7 +196,7 @@ async def test_a_dead_receiver_is_asked_ever_more_rarely_whatever_there_is_to_te
 
 
 async def test_no_redirect_is_followed(scene: Scene, receiver: Receiver) -> None:
-    receiver.status = 302
+    receiver.status = 307  # which asks for the very message to be posted elsewhere
     await scene.stands(*PARKED)
     assert len(receiver.got) == 1
     assert scene.sent("failed") == 1
