@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -24,7 +25,9 @@ from daemon.web.auth import Gate
 from daemon.web.checker import Checker
 from daemon.web.console import deeds, pages
 from daemon.web.console.pages import Trends
+from daemon.web.console.watching import KEPT_FOR
 from daemon.web.forms import ExchangeForms
+from daemon.web.fresh import Fresh
 from daemon.web.keeper import Keeper
 from daemon.web.roster import Roster
 from daemon.web.sessions import Sessions
@@ -59,6 +62,7 @@ def api_app(backend: Backend) -> FastAPI:
     app.state.answers, app.state.teller = backend.answers, backend.teller
     app.state.checker, app.state.roster = backend.checker, backend.roster
     app.state.forms, app.state.trends = backend.forms, Trends(backend.keeper.engine)
+    app.state.watched = Fresh[Any](KEPT_FOR)
     app.state.sessions = Sessions(backend.keeper.keyring, backend.gate, backend.keeper.clock)
     problems.install(app)
     for each in (

@@ -1,7 +1,7 @@
 """Where every key stands, asked once for all who look: one snapshot per process."""
 
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,14 +11,17 @@ import anyio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.pauses import Pause, Pauses
+from daemon.store.people import Client, People
 from daemon.store.status import BridgeStatus, KeyStatus, Leftover, Status
-from reconciler.model import BridgeName
+from reconciler.model import BridgeName, ClientId
 from reconciler.ports import Clock
 
 _SHARE = 10
 """A look that took a second is followed by none for this many."""
 _OFTEN, _SELDOM = 1.0, 5.0
 """Seconds between two looks when things move, and when nothing is heard."""
+_PATIENCE = 2.0
+"""Seconds that somebody waits to see what they did."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Snapshot:
     bridges: Sequence[BridgeStatus] = ()
     pauses: Sequence[Pause] = ()
     leftovers: Sequence[Leftover] = ()
+    clients: Sequence[Client] = ()
 
     @cached_property
     def texts(self) -> Sequence[str]:
@@ -44,17 +48,22 @@ class Snapshot:
     def phases(self) -> Mapping[str, int]:
         return Counter(key.phase for key in self.keys)
 
+    @cached_property
+    def by_client(self) -> Mapping[ClientId, Sequence[KeyStatus]]:
+        found = defaultdict[ClientId, list[KeyStatus]](list)
+        for key in self.keys:
+            found[key.client_id].append(key)
+        return dict(found)
+
     @property
     def down(self) -> Sequence[BridgeStatus]:
         return [bridge for bridge in self.bridges if not bridge.up]
 
     def same(self, other: "Snapshot") -> bool:
-        return (self.keys, self.bridges, self.pauses, self.leftovers) == (
-            other.keys,
-            other.bridges,
-            other.pauses,
-            other.leftovers,
-        )
+        return all(getattr(self, part) == getattr(other, part) for part in _PARTS)
+
+
+_PARTS = ("keys", "bridges", "pauses", "leftovers", "clients")
 
 
 class Roster:
@@ -65,6 +74,7 @@ class Roster:
         self._boot, self._count = secrets.token_hex(4), 0
         self._last: Snapshot | None = None
         self._stale, self._rests_until, self._old_at = True, 0.0, 0.0
+        self._as_of = self._free_at = 0.0
         self._asking, self._stirred = anyio.Lock(), anyio.Event()
         self.closed = False
         self.looks = 0
@@ -90,6 +100,17 @@ class Roster:
                 self._last = await self._look(self._last)
             return self._last
 
+    async def anew(self) -> Snapshot:
+        """Return a snapshot with what whoever asks has just done, if one is to be had soon."""
+        asked = anyio.current_time()
+        with anyio.move_on_after(_PATIENCE):
+            await anyio.sleep(max(self._free_at - asked, 0.0))
+            async with self._asking:
+                if self._last is None or self._as_of <= asked:
+                    self._last = await self._look(self._last)
+                return self._last
+        return await self.now()
+
     async def after(self, version: str, seconds: float) -> Snapshot:
         """Return the first snapshot that is not *version*, or the present one after *seconds*."""
         with anyio.move_on_after(seconds):
@@ -112,8 +133,9 @@ class Roster:
         except BaseException:
             self._stale = True
             raise
-        ended = anyio.current_time()
-        self._rests_until = ended + max(_OFTEN, (ended - began) * _SHARE)
+        self._as_of, ended = began, anyio.current_time()
+        self._free_at = ended + (ended - began) * _SHARE
+        self._rests_until = max(ended + _OFTEN, self._free_at)
         self._old_at = max(ended + _SELDOM, self._rests_until)
         if last is not None and found.same(last):
             return last
@@ -129,4 +151,5 @@ class Roster:
             bridges=await status.bridges(),
             pauses=await Pauses(self._engine).all(),
             leftovers=await status.leftovers(),
+            clients=await People(self._engine).clients(),
         )

@@ -1,15 +1,15 @@
 """Asks bridges for a client's balances: each account once at a time, and not again for a while."""
 
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 from uuid import UUID
-from weakref import WeakValueDictionary
 
 import anyio
 
 from daemon.bridges.balances import Balances, Failure
+from daemon.web.fresh import Fresh
 from daemon.web.keeper import Keeper
 from daemon.web.models import KeyState
 from daemon.web.statement import Age, Answer, Remembered, Statement, asked_for, is_late, statement
@@ -20,6 +20,10 @@ CACHED_FOR, LATE_FOR = 10.0, 1.0
 """Seconds for which balances are not asked for again; of which one is late, it may tell soon."""
 REMEMBERED = 10_000
 _Told = Mapping[str, Balances | Failure]
+
+
+def _lasting(told: _Told) -> float:
+    return LATE_FOR if any(map(is_late, told.values())) else CACHED_FOR
 
 
 class Bridges(Protocol):
@@ -33,40 +37,6 @@ class Bridges(Protocol):
         After *wait* seconds, what is not told is Late.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    told: _Told
-    at: float
-
-    def good_for(self, seconds: float) -> float:
-        return min(seconds, LATE_FOR) if any(map(is_late, self.told.values())) else seconds
-
-
-@dataclass(slots=True)
-class Fresh:
-    """Keeps answers for *seconds*; who asks for one that is under way waits for that."""
-
-    seconds: float = CACHED_FOR
-    time: Callable[[], float] = monotonic
-    _kept: dict[Hashable, _Kept] = field(default_factory=dict)
-    _locks: WeakValueDictionary[Hashable, anyio.Lock] = field(default_factory=WeakValueDictionary)
-
-    async def get(self, key: Hashable, ask: Callable[[], Awaitable[_Told]]) -> tuple[_Told, float]:
-        """Return the answer and its age in seconds."""
-        async with self._locks.setdefault(key, anyio.Lock()):
-            kept = self._kept.get(key)
-            if kept is None or self.time() - kept.at >= kept.good_for(self.seconds):
-                self._forget_old()
-                kept = self._kept[key] = _Kept(await ask(), self.time())
-            return kept.told, self.time() - kept.at
-
-    def _forget_old(self) -> None:
-        """Drop what is no use any more: the oldest are first, since each is kept anew."""
-        old = self.time() - self.seconds
-        for key in [key for key, kept in self._kept.items() if kept.at <= old]:
-            del self._kept[key]
 
 
 @dataclass(slots=True)
@@ -98,7 +68,7 @@ class Teller:
     bridges: Bridges
     wait: Callable[[], float]
     """Seconds that an exchange may take."""
-    fresh: Fresh = field(default_factory=Fresh)
+    fresh: Fresh[_Told] = field(default_factory=lambda: Fresh(CACHED_FOR, lasting=_lasting))
     memory: Memory = field(default_factory=Memory)
 
     async def balances(self, client_id: ClientId) -> Statement:

@@ -5,11 +5,20 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
-from playwright.async_api import BrowserContext, Error, Page, Response, async_playwright, expect
+from playwright.async_api import (
+    BrowserContext,
+    Error,
+    Page,
+    Response,
+    ViewportSize,
+    async_playwright,
+    expect,
+)
 
 from daemon.store.audit import NOBODY
 from daemon.store.tokens import Tokens
 from daemon.tokens import digest_of, new_token
+from tests.acceptance.audit import by_keyboard, faults
 from tests.acceptance.firm import Firm, Issued, Site, issue
 from tests.conftest import installed
 
@@ -24,6 +33,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=360, height=740)
 PATIENCE = 30_000
 """Milliseconds after which a test gives up on what a page should say."""
 
@@ -38,21 +48,42 @@ async def browser() -> AsyncIterator[BrowserContext]:
     program = installed("chromium", package="chromium")
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=program, args=FLAGS)
-        context = await started.new_context(viewport={"width": 1280, "height": 900})
+        context = await started.new_context(viewport=WIDE, reduced_motion="reduce")
         context.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
         yield context
         await started.close()
 
 
-async def add(page: Page, exchange: str, issued: Issued) -> None:
+async def fill(page: Page, exchange: str, issued: Issued) -> None:
+    """Fill in the form that adds a key."""
+    if not await page.locator("#add").evaluate("each => each.open"):
+        await page.locator("#add summary").click()
     form = page.locator("#add-key")
     await form.get_by_role("combobox", name="Exchange").fill(exchange)
     await form.get_by_role("textbox", name="API key").fill(issued.api_key)
     await form.get_by_role("textbox", name="API secret").fill(issued.api_secret)
     if issued.passphrase:
         await form.get_by_role("textbox", name="Passphrase").fill(issued.passphrase)
-    await form.get_by_role("button", name="Add key").click()
+
+
+async def add(page: Page, exchange: str, issued: Issued) -> None:
+    await fill(page, exchange, issued)
+    await page.get_by_role("button", name="Add key").click()
+
+
+async def looked_over(page: Page, *paths: str) -> list[str]:
+    """Return what is wrong with pages for whoever uses them otherwise than by mouse and eye."""
+    found = []
+    for scheme, size in (("light", WIDE), ("dark", NARROW)):
+        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two
+        await page.set_viewport_size(size)
+        for path in paths:
+            await page.goto(path)
+            found += [*await faults(page), *await by_keyboard(page)]
+    await page.emulate_media(color_scheme="light")
+    await page.set_viewport_size(WIDE)
+    return found
 
 
 async def test_a_person_looks_after_keys_in_the_console(  # noqa: PLR0915 - one story is told once
@@ -77,13 +108,18 @@ async def test_a_person_looks_after_keys_in_the_console(  # noqa: PLR0915 - one 
     page.on("response", keep)
 
     # A token opens the console, and what is shown first is what to do next.
+    assert await looked_over(page, f"{api}/console/login") == []
     await page.goto(f"{api}/console")
     await page.get_by_label("Your token").fill(token.reveal())
     await page.get_by_role("button", name="Log in").click()
     await expect(page.locator("#outlook h1")).to_have_text("There is no active key yet.")
+    empty = [f"{api}/console{path}" for path in ("", "/keys", "/clients", "/history")]
+    assert await looked_over(page, *empty) == []
+    await page.goto(empty[0])
     await page.get_by_role("link", name="Add a client").click()
     await page.get_by_label("Name", exact=True).fill("Acme Capital")
     await page.get_by_role("button", name="Add client").click()
+    acme = page.url
 
     # A key is added and goes live; another page that was open shows it without being loaded anew.
     right, wrong = issue("binance"), issue("kraken")
@@ -102,26 +138,66 @@ async def test_a_person_looks_after_keys_in_the_console(  # noqa: PLR0915 - one 
     await add(page, "kraken", wrong)
     await expect(page.locator("#keys")).to_contain_text("the exchange refuses these credentials")
     await expect(overview.locator("#outlook")).to_contain_text("1 key is parked")
-    form = page.locator("#add-key")
+    await expect(page.locator("#keys")).to_contain_text("press Reinitialize")
 
     async def exchanges_known() -> bool:  # a bridge that has just begun takes a while to tell
         await page.reload()
         return await page.locator("#exchanges option").count() > 0
 
     await firm.until(exchanges_known)
+    form = page.locator("#add-key")
+    await page.locator("#add summary").click()
+    exchange = form.get_by_role("combobox", name="Exchange")
     await expect(form.get_by_label("Passphrase")).to_be_visible()
-    await form.get_by_role("combobox", name="Exchange").fill("kraken")
+    await exchange.fill("kraken")
     await expect(form.get_by_label("Passphrase")).to_be_hidden()
+    await exchange.fill("hyperliquid")
+    await expect(form.get_by_label("Wallet address")).to_be_visible()
+    await expect(form.get_by_label("Private key")).to_be_visible()
+    await exchange.fill("krakn")
+    await expect(form).to_contain_text("The bridge has no exchange of this name.")
+    await fill(page, "okx", Issued(wrong.api_key, wrong.api_secret, "pass"))
+    tried = await firm.attempts()
+    await page.get_by_role("button", name="Check, save nothing").click()
+    await expect(form.get_by_role("status")).to_contain_text("The exchange refuses these")
     await page.get_by_label("Verify first").check()
-    await add(page, "okx", Issued(wrong.api_key, wrong.api_secret, "pass"))
-    await expect(page.locator(".said.wrong").first).to_contain_text("Nothing was saved.")
+    await page.get_by_role("button", name="Add key").click()
+    await expect(form.get_by_role("status")).to_contain_text("Nothing was saved.")
+    await expect(form.get_by_label("API secret")).to_have_value(wrong.api_secret)
+    assert await page.locator("#keys tbody tr").count() == 2
+    assert await firm.attempts() == tried
+
+    # Everything can be used by keyboard, by a screen reader, on a phone, in light and in dark.
+    await page.goto(acme)
+    key = await page.get_by_role("link", name="kraken", exact=True).get_attribute("href")
+    more = [acme, f"{acme}/balances", f"{api}{key}", f"{empty[1]}?q=nothing-like-it"]
+    assert await looked_over(page, *empty, *more) == []
+    await page.goto(acme)
+
+    # A key's page is kept fresh, its history, too; so are the lists of clients and events.
+    pages = {name: await browser.new_page() for name in (f"{api}{key}", *empty[2:])}
+    for address, each in pages.items():
+        await each.goto(address)
+    await firm.issue_on_paper("kraken", wrong)
+    await page.locator("#keys tr", has_text="kraken").get_by_role("button").click()
+    ours, clients, history = pages.values()
+    await expect(ours.locator("#state .phase")).to_have_text("live")
+    await expect(ours.locator("#history tbody tr").first).to_contain_text("live")
+    await expect(clients.locator("#rows")).to_contain_text("2 of 2 live")
+    await expect(history.locator("#rows tbody tr").first).to_contain_text("kraken")
+    for each in pages.values():
+        await each.close()
 
     # Reinitialize asks first where it replaces what trades.
     tried = await firm.attempts()
     row = page.locator("#keys tr", has_text="binance")
-    await row.get_by_text("Reinitialize…").click()
+    await row.locator("summary").press("Enter")
     await expect(row).to_contain_text("replaces the connector that trades now")
-    await row.get_by_role("button", name="Replace what trades").click()
+    await page.keyboard.press("Escape")
+    await expect(row.get_by_role("button", name="Replace what trades")).to_be_hidden()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
     await expect(page.locator(".said").first).to_contain_text("Reinitialized.")
     assert await firm.attempts() > tried
 

@@ -45,6 +45,11 @@ def convergence(hours: Sequence[Hour]) -> list[Bar]:
     return bars
 
 
+def marks(hours: Sequence[Hour]) -> list[str]:
+    """Return what to write below a chart: every sixth hour."""
+    return [f"{hour.at:%H:%M} UTC" for hour in hours[::6]]
+
+
 def ratio(hours: Sequence[Hour]) -> str:
     done, failed = sum(hour.done for hour in hours), sum(hour.failed for hour in hours)
     return f"{100 * done / (done + failed):.1f} %" if done + failed else "no attempts"

@@ -1,20 +1,23 @@
 """What people do in the console: each form is answered by the page that shows what it did."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Literal, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import SecretStr
 
-from daemon.entry import BadEntry, key_entry, remark
+from daemon.entry import BadEntry, KeyEntry, key_entry, remark
 from daemon.store.pauses import Pauses, Subject
-from daemon.web.api.keys import Adding, Changing
+from daemon.web.api.keys import Adding, Changing, Checking
 from daemon.web.api.parts import Id, Keeping
 from daemon.web.auth import Gate, address_of
 from daemon.web.console.doors import Acting, Anybody, Page, sessions_of
 from daemon.web.console.paper import STATIC, page, say
+from daemon.web.console.watching import live
 from daemon.web.models import ClientChange, KeyChange
 from daemon.web.problems import Problem
 from daemon.web.sessions import COOKIE, LENGTH
@@ -30,10 +33,63 @@ Sealed = Annotated[str, Form(max_length=65_536)]
 Scope = Literal["all", "bridge", "client", "key"]
 
 
+@dataclass(repr=False)
+class Typed:
+    """What was typed into the form of a key; an exchange has what it has of the three secrets."""
+
+    exchange: Word = ""
+    api_key: Sealed = ""
+    api_secret: Sealed = ""
+    passphrase: Sealed = ""
+    label: Word = ""
+    is_testnet: Annotated[bool, Form()] = False
+    verify: Annotated[bool, Form()] = False
+    no_passphrase: Annotated[bool, Form()] = False
+    """The exchange has none, so the form had no field for it; one that is stored is to go."""
+
+    def entry(self) -> KeyEntry:
+        """Raises BadEntry."""
+        return key_entry(
+            self.exchange,
+            self.api_key,
+            self.api_secret,
+            self.passphrase or None,
+            self.label.strip() or None,
+            is_testnet=self.is_testnet,
+        )
+
+    def change(self) -> KeyChange:
+        told = self.passphrase or self.no_passphrase
+        return KeyChange(
+            api_key=SecretStr(self.api_key),
+            api_secret=SecretStr(self.api_secret),
+            passphrase=SecretStr(self.passphrase) if told else None,
+        )
+
+
+Filled = Annotated[Typed, Depends()]
+
+
 def done(request: Request, where: str, words: str, *, well: bool = True) -> Response:
     """Return the way to the page that shows it. Nobody is sent elsewhere."""
     where = where if _OURS.fullmatch(where) else "/console"
-    return say(request, RedirectResponse(where, 303), words, well=well)
+    sent_by_script = Response(status_code=204, headers={"X-Next": where})
+    return say(
+        request,
+        sent_by_script if live(request) else RedirectResponse(where, 303),
+        words,
+        well=well,
+    )
+
+
+def refused(request: Request, form: str, error: BadEntry | Problem) -> Response:
+    """Say what was wrong: beside the form, whose secrets stay there, if its script has sent it."""
+    words = error.detail if isinstance(error, Problem) else str(error)
+    if "Nothing was saved" not in words:
+        words = f"Nothing was saved. {words}"
+    if live(request):
+        return page(request, "checked.html", 422, back=form, found=None, words=words)
+    return done(request, form, words, well=False)
 
 
 @front.get("/")
@@ -139,57 +195,69 @@ async def delete_client(
 
 
 @routes.post("/clients/{client_id}/keys")
-async def add_key(  # noqa: PLR0913 - the fields of the form
-    request: Request,
-    client_id: Id,
-    adding: Adding,
-    visitor: Acting,
-    *,
-    exchange: Word = "",
-    api_key: Sealed = "",
-    api_secret: Sealed = "",
-    passphrase: Sealed = "",
-    label: Word = "",
-    is_testnet: Annotated[bool, Form()] = False,
-    verify: Annotated[bool, Form()] = False,
+async def add_key(
+    request: Request, client_id: Id, adding: Adding, visitor: Acting, typed: Filled
 ) -> Response:
-    """Store a key. What was wrong is said beside the form; secrets are entered anew then."""
+    """Store a key. Without a script, its secrets are entered anew if anything was wrong."""
     here = f"/console/clients/{client_id}"
     try:
-        entry = key_entry(
-            exchange,
-            api_key,
-            api_secret,
-            passphrase or None,
-            label.strip() or None,
-            is_testnet=is_testnet,
-        )
-        by = visitor.caller.actor
-        added = await adding(ClientId(client_id), entry, WAIT, by, verify=verify)
+        by, whose = visitor.caller.actor, ClientId(client_id)
+        added = await adding(whose, typed.entry(), WAIT, by, verify=typed.verify)
     except (BadEntry, Problem) as error:
-        words = error.detail if isinstance(error, Problem) else str(error)
-        kept = urlencode({"exchange": exchange[:100], "label": label[:255]})
-        return done(request, f"{here}?{kept}", f"Nothing was saved. {words}", well=False)
+        kept = urlencode({"exchange": typed.exchange[:100], "label": typed.label[:255]})
+        return refused(request, f"{here}?{kept}", error)
     words = added.trading_bridge_warning or f"{added.message}: it is live."
     words += "".join(f" {each.text}" for each in added.warnings)
     return done(request, here, words, well=added.trading_bridge_configured)
 
 
-@routes.post("/keys/{key_id}/rotate")
-async def rotate(  # noqa: PLR0913 - the fields of the form
+@routes.post("/clients/{client_id}/check")
+async def check_new(
+    request: Request,
+    client_id: Id,
+    keeper: Keeping,
+    checker: Checking,
+    visitor: Acting,
+    typed: Filled,
+) -> Response:
+    """Prove what was typed by a call to the exchange, and store nothing."""
+    del visitor
+    back = f"/console/clients/{client_id}"
+    try:
+        found = await checker.check(typed.entry(), await keeper.client(ClientId(client_id)))
+    except (BadEntry, Problem) as error:
+        return refused(request, back, error)
+    return page(request, "checked.html", back=back, found=found, words="")
+
+
+@routes.post("/keys/{key_id}/check")
+async def check_rotation(
     request: Request,
     key_id: Id,
-    changing: Changing,
+    keeper: Keeping,
+    checker: Checking,
     visitor: Acting,
-    *,
-    api_key: Sealed = "",
-    api_secret: Sealed = "",
-    passphrase: Sealed = "",
-    verify: Annotated[bool, Form()] = False,
+    typed: Filled,
 ) -> Response:
-    sent = {"api_key": api_key, "api_secret": api_secret, "passphrase": passphrase or None}
-    change = KeyChange.model_validate(sent)
-    return await _changed(request, key_id, changing, visitor, change, verify=verify)
+    """Prove new credentials for a key, and leave it as it is."""
+    del visitor
+    back = f"/console/keys/{key_id}"
+    try:
+        entry = await keeper.rotation(KeyId(key_id), typed.change())
+        if entry is None:
+            return done(request, back, "There was nothing to check.", well=False)
+        whose = ClientId((await keeper.key(KeyId(key_id))).client_id)
+        found = await checker.check(entry, await keeper.client(whose))
+    except (BadEntry, Problem) as error:
+        return refused(request, back, error)
+    return page(request, "checked.html", back=back, found=found, words="")
+
+
+@routes.post("/keys/{key_id}/rotate")
+async def rotate(
+    request: Request, key_id: Id, changing: Changing, visitor: Acting, typed: Filled
+) -> Response:
+    return await _changed(request, key_id, changing, visitor, typed.change(), verify=typed.verify)
 
 
 @routes.post("/keys/{key_id}/label")
@@ -225,8 +293,7 @@ async def _changed(
     try:
         key = await changing(KeyId(key_id), change, WAIT, by, verify=verify)
     except (BadEntry, Problem) as error:
-        words = error.detail if isinstance(error, Problem) else str(error)
-        return done(request, here, f"Nothing was changed. {words}", well=False)
+        return refused(request, here, error)
     if not key.changed:
         return done(request, here, f"{key.message}.")
     warned = "".join(f" {each.text}" for each in (key.check.warnings if key.check else ()))

@@ -3,18 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Literal
 from urllib.parse import urlencode
 
 from daemon.store.status import BridgeStatus
 from daemon.web.roster import Snapshot
-from daemon.words import BUTTONS, cure, relative, sentence
+from daemon.words import BUTTONS, cure, sentence
 from reconciler.model import Phase, Verified
 
 Level = Literal["well", "working", "wrong"]
 _COMING = frozenset({Phase.PENDING, Phase.INITIALIZING, Phase.RETRYING})
-_YOUNG = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,7 @@ class Trouble:
     words: str
     todo: str
     link: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,16 @@ def _of_bridges(snapshot: Snapshot) -> Iterator[Trouble]:
             words = f"Nobody looks after the bridge {bridge.bridge}"
             yield Trouble("working", words, "see that a daemon runs; another takes over by itself")
         elif not bridge.up:
-            since = relative(bridge.since, snapshot.at)
-            words = f"The bridge {bridge.bridge} does not answer, since {since}: {bridge.reason}"
-            yield Trouble("wrong", words, "see that it runs; every key is put back when it does")
+            words = f"The bridge {bridge.bridge} does not answer: {bridge.reason}"
+            todo = "see that it runs; every key is put back when it does"
+            yield Trouble("wrong", words, todo, since=bridge.since)
 
 
 def _of_pauses(snapshot: Snapshot) -> Iterator[Trouble]:
     if snapshot.pauses:
-        words = f"{len(snapshot.pauses)} pause(s) in force: what they hold is left as it is"
+        count = len(snapshot.pauses)
+        words = "1 pause is" if count == 1 else f"{count} pauses are"
+        words += " in force: what is held stays as it is"
         yield Trouble("working", words, "resume below when it is time")
 
 
@@ -78,7 +80,7 @@ def _of_keys(snapshot: Snapshot) -> Iterator[Trouble]:
         if key.phase not in (Phase.LIVE, "inactive") and key.bridge not in away
     )
     for (phase, reason), count in standing.most_common():
-        coming = phase in _COMING
+        coming = not troubling(phase)
         words = f"{_keys(count)} {'on the way' if coming else phase}: {sentence(reason)}"
         link = "/console/keys?" + urlencode({"phase": phase, "reason": reason})
         yield Trouble("working" if coming else "wrong", words, cure(reason, BUTTONS), link)
@@ -86,6 +88,11 @@ def _of_keys(snapshot: Snapshot) -> Iterator[Trouble]:
     if failed:
         words = f"{_keys(failed)} live, but the last proof of it failed"
         yield Trouble("working", words, "wait: it is proven again by itself", "/console/keys")
+
+
+def troubling(phase: str) -> bool:
+    """Tell whether such a key wants somebody to do something."""
+    return phase not in (Phase.LIVE, "inactive", *_COMING)
 
 
 def _keys(count: int) -> str:

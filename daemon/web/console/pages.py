@@ -1,6 +1,7 @@
 """What the console shows: each page from the roster, so that who watches costs no query."""
 
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 from urllib.parse import urlencode
@@ -10,26 +11,30 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.history import Excerpt, History
+from daemon.store.people import Client
 from daemon.store.status import KeyStatus
 from daemon.store.trends import Hour, last_day
 from daemon.web.api.balances import Telling
-from daemon.web.api.connectors import Rostered, Wish
+from daemon.web.api.connectors import Wish
 from daemon.web.api.parts import Id, Keeping
 from daemon.web.console import chart
 from daemon.web.console.doors import Own, Page, Seen
-from daemon.web.console.outlook import bridge_words, outlook
+from daemon.web.console.outlook import bridge_words, outlook, troubling
 from daemon.web.console.paper import page, tag_of
+from daemon.web.console.watching import Looked, shared, unless_same
 from daemon.web.forms import Forms
 from daemon.web.listing import BadCursor, page_of
+from daemon.web.models import KeyState
 from daemon.web.problems import Problem
 from daemon.web.roster import Snapshot
+from daemon.web.statement import Statement
 from daemon.words import BUTTONS, cure, sentence
-from reconciler.model import ClientId, KeyId
+from reconciler.model import ClientId, KeyId, Phase
 
 routes = APIRouter(route_class=Page, include_in_schema=False)
 _PAGE = 50
 _SHOWN = 50
-_Show = Callable[[], Coroutine[Any, Any, Response]]
+PHASES = ("live", "pending", "initializing", "retrying", "parked", "conflict", "inactive")
 
 
 @dataclass
@@ -53,18 +58,8 @@ class Trends:
             return self._hours
 
 
-async def unless_same(request: Request, tag: str, show: _Show) -> Response:
-    """Return the page, or 304 if who watches it has it already."""
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers={"ETag": tag})
-    response = await show()
-    response.headers["ETag"] = tag
-    return response
-
-
 @routes.get("/console")
-async def show_overview(request: Request, roster: Rostered, visitor: Seen) -> Response:
-    snapshot = await roster.now()
+async def show_overview(request: Request, snapshot: Looked, visitor: Seen) -> Response:
     trends = cast("Trends", request.app.state.trends)
 
     async def show() -> Response:
@@ -81,6 +76,8 @@ async def show_overview(request: Request, roster: Rostered, visitor: Seen) -> Re
             convergence=chart.convergence(hours),
             ratio=chart.ratio(hours),
             typical=chart.typical(hours),
+            hours=chart.marks(hours),
+            phases=PHASES,
             paused=_pause_of(snapshot, "all", ""),
         )
 
@@ -88,8 +85,7 @@ async def show_overview(request: Request, roster: Rostered, visitor: Seen) -> Re
 
 
 @routes.get("/console/keys")
-async def show_keys(request: Request, roster: Rostered, wish: Wish, visitor: Seen) -> Response:
-    snapshot = await roster.now()
+async def show_keys(request: Request, snapshot: Looked, wish: Wish, visitor: Seen) -> Response:
     wish = replace(wish, limit=min(wish.limit, _PAGE))
     try:
         found = page_of(snapshot, wish)
@@ -113,6 +109,8 @@ async def show_keys(request: Request, roster: Rostered, wish: Wish, visitor: See
             link=link,
             everything=len(snapshot.keys),
             exchanges=sorted({key.exchange for key in snapshot.keys}),
+            phases=PHASES,
+            narrowed=bool(asked.keys() - {"sort", "order"}),
         )
 
     return await unless_same(request, tag_of(snapshot.version, str(request.url)), show)
@@ -121,23 +119,21 @@ async def show_keys(request: Request, roster: Rostered, wish: Wish, visitor: See
 @routes.get("/console/clients")
 async def show_clients(
     request: Request,
-    keeper: Keeping,
-    roster: Rostered,
+    snapshot: Looked,
     visitor: Seen,
     q: Annotated[str, Query(max_length=200)] = "",
     after: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> Response:
-    snapshot = await roster.now()
+    words = q.casefold().split()
+    known = [c for c in snapshot.clients if all(w in c.name.casefold() for w in words)]
 
     async def show() -> Response:
-        words = q.casefold().split()
-        known = [c for c in await keeper.clients() if all(w in c.name.casefold() for w in words)]
         return page(
             request,
             "clients.html",
             visitor=visitor,
             version=snapshot.version,
-            clients=known[after : after + _SHOWN],
+            clients=[_standing(snapshot, client) for client in known[after : after + _SHOWN]],
             total=len(known),
             after=after,
             more=after + _SHOWN if after + _SHOWN < len(known) else None,
@@ -145,7 +141,7 @@ async def show_clients(
             urlencode=urlencode,
         )
 
-    return await show()
+    return await unless_same(request, tag_of(snapshot.version, str(request.url)), show)
 
 
 @routes.get("/console/clients/{client_id}")
@@ -153,15 +149,18 @@ async def show_client(  # noqa: PLR0913 - what it needs and what the form held
     request: Request,
     client_id: Id,
     keeper: Keeping,
-    roster: Rostered,
+    snapshot: Looked,
     forms: Forms,
     visitor: Seen,
     *,
     exchange: Annotated[str, Query(max_length=100)] = "",
     label: Annotated[str, Query(max_length=255)] = "",
 ) -> Response:
-    snapshot = await roster.now()
-    mine = [key for key in snapshot.keys if key.client_id == client_id]
+    whose = ClientId(client_id)
+    tag = tag_of(_of_client(snapshot, whose), exchange, visitor.caller.role)
+
+    async def found() -> Mapping[str, Any]:
+        return {"client": await keeper.client(whose), "keys": await keeper.keys(whose)}
 
     async def show() -> Response:
         return page(
@@ -169,23 +168,28 @@ async def show_client(  # noqa: PLR0913 - what it needs and what the form held
             "client.html",
             visitor=visitor,
             version=snapshot.version,
-            client=await keeper.client(ClientId(client_id)),
-            keys=await keeper.keys(ClientId(client_id)),
             paused=_pause_of(snapshot, "client", str(client_id)),
+            held=[p for p in snapshot.pauses if p.scope == "all" or p.id == str(client_id)],
             exchanges=await forms.exchanges(),
             exchange=exchange,
             label=label,
+            **await shared(request, tag, found),
         )
 
-    return await unless_same(request, tag_of(mine, snapshot.pauses, exchange), show)
+    return await unless_same(request, tag, show)
 
 
 @routes.get("/console/clients/{client_id}/balances")
 async def show_balances(
-    request: Request, client_id: Id, teller: Telling, visitor: Seen
+    request: Request, client_id: Id, snapshot: Looked, teller: Telling, visitor: Seen
 ) -> Response:
-    statement = await teller.balances(ClientId(client_id))
-    return page(request, "balances.html", visitor=visitor, statement=statement)
+    whose = ClientId(client_id)
+
+    async def found() -> Statement:
+        return await teller.balances(whose)
+
+    statement = await shared(request, tag_of(_of_client(snapshot, whose)), found)
+    return page(request, "balances.html", visitor=visitor, statement=statement, mine=False)
 
 
 @routes.get("/console/mine")
@@ -193,37 +197,59 @@ async def show_mine(request: Request, teller: Telling, visitor: Own) -> Response
     whose = visitor.caller.client_id
     if whose is None:
         raise Problem("not_found", "This token is of no client.")
-    statement = await teller.balances(whose)
-    return page(request, "mine.html", visitor=visitor, statement=statement)
+    statement = (await teller.balances(whose)).for_client()
+    return page(request, "mine.html", visitor=visitor, statement=statement, mine=True)
 
 
 @routes.get("/console/keys/{key_id}")
 async def show_key(
-    request: Request, key_id: Id, keeper: Keeping, roster: Rostered, visitor: Seen
+    request: Request, key_id: Id, keeper: Keeping, snapshot: Looked, forms: Forms, visitor: Seen
 ) -> Response:
-    snapshot = await roster.now()
     mine = [key for key in snapshot.keys if key.key_id == key_id]
+    tag = tag_of(mine, snapshot.pauses, visitor.caller.role)
+
+    async def found() -> tuple[KeyState, list[dict[str, Any]]]:
+        excerpt = Excerpt(keys=[KeyId(key_id)])
+        return await keeper.key(KeyId(key_id)), await _events(History(keeper.engine), excerpt)
 
     async def show() -> Response:
-        key = await keeper.key(KeyId(key_id))
-        history = History(keeper.engine)
+        key, events = await shared(request, tag, found)
+        offer = (await forms.exchanges()).get(key.exchange.lower())
         return page(
             request,
             "key.html",
             visitor=visitor,
             version=snapshot.version,
             key=key,
+            events=events,
+            fields=offer.fields if offer else (),
             paused=_pause_of(snapshot, "key", str(key_id)),
-            events=await _events(history, Excerpt(keys=[KeyId(key_id)])),
+            held=[
+                p
+                for p in snapshot.pauses
+                if p.reaches(bridge=key.bridge, client_id=key.client_id, key_id=key.id)
+            ],
         )
 
-    return await unless_same(request, tag_of(mine, snapshot.pauses), show)
+    return await unless_same(request, tag, show)
 
 
 @routes.get("/console/history")
-async def show_history(request: Request, keeper: Keeping, visitor: Seen) -> Response:
-    events = await _events(History(keeper.engine), Excerpt())
-    return page(request, "history.html", visitor=visitor, events=events)
+async def show_history(
+    request: Request, keeper: Keeping, snapshot: Looked, visitor: Seen
+) -> Response:
+    tag = tag_of(snapshot.version, "history")
+
+    async def found() -> list[dict[str, Any]]:
+        return await _events(History(keeper.engine), Excerpt())
+
+    async def show() -> Response:
+        events = await shared(request, tag, found)
+        return page(
+            request, "history.html", visitor=visitor, version=snapshot.version, events=events
+        )
+
+    return await unless_same(request, tag, show)
 
 
 async def _events(history: History, excerpt: Excerpt) -> list[dict[str, Any]]:
@@ -235,12 +261,28 @@ def _event(event: Any) -> dict[str, Any]:
     common = {"at": event.at, "key_id": event.key_id, "where": f"{event.account}/{event.connector}"}
     if hasattr(event, "verdict"):
         said = f"{event.verdict}: {event.message}" if event.message else event.verdict
-        took = f"{event.action} took {event.seconds:.2f} s"
+        took = f"{event.action}, {event.seconds:.2f} s"
         return common | {"what": took, "words": said, "well": event.verdict == "done"}
     before = f"{event.from_phase} → " if event.from_phase else ""
     words = sentence(event.to_reason, event.message)
     well = event.to_phase == "live"
     return common | {"what": f"{before}{event.to_phase}", "words": words, "well": well}
+
+
+def _standing(snapshot: Snapshot, client: Client) -> dict[str, Any]:
+    """Return a client with how many of its keys are live and how many want somebody."""
+    phases = Counter(key.phase for key in snapshot.by_client.get(client.id, ()))
+    active = phases.total() - phases["inactive"]
+    wrong = sum(count for phase, count in phases.items() if troubling(phase))
+    paused = _pause_of(snapshot, "client", str(client.id)) is not None
+    counts = {"live": phases[Phase.LIVE], "active": active, "wrong": wrong}
+    return {"client": client, "paused": paused, **counts}
+
+
+def _of_client(snapshot: Snapshot, whose: ClientId) -> tuple[object, ...]:
+    """Return all that a page about a client is made of."""
+    client = [each for each in snapshot.clients if each.id == whose]
+    return client, snapshot.by_client.get(whose, ()), snapshot.pauses
 
 
 def _row(key: KeyStatus) -> dict[str, Any]:

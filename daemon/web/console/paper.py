@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -12,8 +13,10 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from daemon.bridges.offers import Offer
+from daemon.web.console.rights import told
 from daemon.web.sessions import Sessions
-from daemon.words import BUTTONS, cure, relative
+from daemon.words import BUTTONS, cure, relative, sentence, span
 from reconciler.model import Secret
 from reconciler.verdicts import Undecryptable
 
@@ -34,6 +37,15 @@ def _ago(at: datetime | None) -> str:
     return relative(at, datetime.now(UTC))
 
 
+def _lasting(since: datetime) -> str:
+    return span(max(datetime.now(UTC) - since, timedelta()))
+
+
+def _offer(offer: Offer) -> str:
+    """Return what the script needs to know of an exchange."""
+    return json.dumps(asdict(offer))
+
+
 def _cure(reason: str) -> str:
     return cure(reason, BUTTONS)
 
@@ -46,7 +58,9 @@ _templates = Environment(
     lstrip_blocks=True,
 )
 _templates.globals.update(issue=_ISSUE, program=f"Bridgetender {version('bridgetender')}")
-_templates.filters.update(when=_when, ago=_ago, cure=_cure)
+_templates.filters.update(
+    when=_when, ago=_ago, lasting=_lasting, cure=_cure, sentence=sentence, offer=_offer, rights=told
+)
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:

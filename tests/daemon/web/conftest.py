@@ -1,6 +1,8 @@
 """The API over a real database, with a real loop before a fake bridge; answers are searched."""
 
+import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -119,3 +121,28 @@ async def admin(office: Office) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def acme(office: Office) -> ClientId:
     return await People(office.engine).add_client("Acme Capital")
+
+
+@asynccontextmanager
+async def logged_in(
+    office: Office, role: Role = "admin", **more: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client in a session, which brings the word of its forms along."""
+    token = await office.token(role, **more)
+    async with office.web() as web:
+        answer = await web.post("/console/login", data={"token": token.reveal()})
+        assert answer.status_code == 303
+        web.headers["x-csrf-token"] = word_of(await web.get(answer.headers["location"]))
+        yield web
+
+
+def word_of(page: httpx.Response) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert found, page.text
+    return found[1]
+
+
+@pytest.fixture
+async def console(office: Office) -> AsyncIterator[httpx.AsyncClient]:
+    async with logged_in(office) as web:
+        yield web

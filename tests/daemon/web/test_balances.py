@@ -13,8 +13,9 @@ import pytest
 from daemon.bridges.balances import Amount, Balances, Failure, Late
 from daemon.settings import BridgeSettings
 from daemon.store.people import People
+from daemon.web.fresh import Fresh
 from daemon.web.statement import Age, Remembered, statement
-from daemon.web.teller import Fresh, Memory
+from daemon.web.teller import Memory
 from reconciler.model import BridgeName, ClientId, Phase, Reason
 from reconciler.routes import MAIN
 from reconciler.verdicts import Refused
@@ -254,7 +255,7 @@ async def test_a_key_that_has_just_become_live_is_there_at_once(
 
 async def test_what_is_old_is_forgotten_and_one_who_gives_up_leaves_it_to_the_next() -> None:
     now, asked, asking = [0.0], list[float](), asyncio.Event()
-    fresh = Fresh(time=lambda: now[0])
+    fresh = Fresh[dict[str, Balances | Failure]](10.0, time=lambda: now[0])
 
     async def ask() -> dict[str, Balances | Failure]:
         asked.append(now[0])

@@ -1,10 +1,7 @@
 """The console without a browser: sessions, forms, pages, and what no page may say or load."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 import httpx
 import pytest
@@ -12,10 +9,9 @@ import pytest
 from daemon.store.audit import NOBODY, Actor
 from daemon.store.people import People
 from daemon.store.tokens import Tokens
-from daemon.tokens import Role
 from daemon.web.sessions import COOKIE
 from reconciler.model import ClientId
-from tests.daemon.web.conftest import API_KEY, API_SECRET, CANARIES, Office
+from tests.daemon.web.conftest import API_KEY, API_SECRET, CANARIES, Office, logged_in, word_of
 
 pytestmark = pytest.mark.anyio
 FORM = {"exchange": "binance", "api_key": API_KEY, "api_secret": API_SECRET}
@@ -25,31 +21,6 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-
-
-@asynccontextmanager
-async def logged_in(
-    office: Office, role: Role = "admin", **more: Any
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client in a session, which brings the word of its forms along."""
-    token = await office.token(role, **more)
-    async with office.web() as web:
-        answer = await web.post("/console/login", data={"token": token.reveal()})
-        assert answer.status_code == 303
-        web.headers["x-csrf-token"] = word_of(await web.get(answer.headers["location"]))
-        yield web
-
-
-def word_of(page: httpx.Response) -> str:
-    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
-    assert found, page.text
-    return found[1]
-
-
-@pytest.fixture
-async def console(office: Office) -> AsyncIterator[httpx.AsyncClient]:
-    async with logged_in(office) as web:
-        yield web
 
 
 async def test_a_token_opens_a_session_and_is_not_in_the_cookie(office: Office) -> None:

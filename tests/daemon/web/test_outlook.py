@@ -52,7 +52,8 @@ def test_a_bridge_that_is_down_is_told_once_and_not_for_each_of_its_keys() -> No
     lost = [key(n, phase="retrying", reason="bridge_unavailable") for n in range(9)]
     found = outlook(Snapshot("1", NOON, lost, [DOWN]))
     (trouble,) = found.troubles
-    assert trouble.words == "The bridge main does not answer, since 5 min ago: connection refused"
+    assert trouble.words == "The bridge main does not answer: connection refused"
+    assert trouble.since == DOWN.since
     assert found.level == "wrong"
 
 
@@ -62,7 +63,7 @@ def test_pauses_and_bridges_that_nobody_looks_after_are_told() -> None:
     words = [t.words for t in outlook(Snapshot("1", NOON, [key(1)], [alone], [pause])).troubles]
     assert words == [
         "Nobody looks after the bridge main",
-        "1 pause(s) in force: what they hold is left as it is",
+        "1 pause is in force: what is held stays as it is",
     ]
 
 

@@ -1,6 +1,7 @@
 // Keeps the page fresh: hears of changes, fetches the page anew, puts in the parts that are live.
 "use strict";
 
+const LIVE = { "X-Live": "1" };
 const line = document.getElementById("line");
 let tag = "";
 let busy = false;
@@ -10,6 +11,10 @@ function say(words, lost) {
   if (!line || line.textContent === words) return;
   line.textContent = words;
   line.classList.toggle("lost", lost);
+}
+
+function parsed(text) {
+  return new DOMParser().parseFromString(text, "text/html");
 }
 
 function inUse(part) {
@@ -32,12 +37,12 @@ async function renew() {
   if (again) return;
   busy = true;
   try {
-    const headers = { "X-Live": "1" };
+    const headers = { ...LIVE };
     if (tag) headers["If-None-Match"] = tag;
     const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual" });
     if (answer.status === 401) location.reload();
     if (answer.status !== 200) return;
-    const found = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = parsed(await answer.text());
     let whole = true;
     for (const part of document.querySelectorAll("[data-live]")) {
       const fresh = found.getElementById(part.id);
@@ -90,10 +95,10 @@ function span(seconds) {
 function count() {
   for (const each of document.querySelectorAll("time")) {
     const away = Math.round((Date.parse(each.dateTime) - Date.now()) / 1000);
-    const words = away > 0 ? `in ${span(away)}` : `${span(-away)} ago`;
-    const due = each.closest('[data-of="Next try"]');
-    const text = due && away <= 0 ? "now" : words;
-    if (each.textContent !== text) each.textContent = text;
+    let words = away > 0 ? `in ${span(away)}` : `${span(-away)} ago`;
+    if ("due" in each.dataset && away <= 0) words = "now";
+    if ("for" in each.dataset) words = span(Math.max(-away, 0));
+    if (each.textContent !== words) each.textContent = words;
   }
 }
 
@@ -101,9 +106,8 @@ async function balances() {
   const place = document.getElementById("balances");
   if (!place) return;
   try {
-    const answer = await fetch(place.dataset.from, { headers: { "X-Live": "1" }, cache: "no-store" });
-    const found = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = found.getElementById("statement");
+    const answer = await fetch(place.dataset.from, { headers: LIVE, cache: "no-store" });
+    const fresh = parsed(await answer.text()).getElementById("statement");
     const open = place.querySelector("details[open]") !== null;
     if (!fresh) return;
     place.replaceChildren(document.adoptNode(fresh));
@@ -113,36 +117,102 @@ async function balances() {
   }
 }
 
+// Offers the fields that the chosen exchange has, under the names that it gives them.
 function fields() {
   const form = document.getElementById("add-key");
   if (!form) return;
-  const part = form.querySelector('[data-field="passphrase"]');
+  const offers = new Map();
+  for (const each of document.querySelectorAll("#exchanges option")) {
+    offers.set(each.value, JSON.parse(each.dataset.offer));
+  }
+  const about = document.getElementById("about-exchange");
+  const parts = [...form.querySelectorAll("[data-field]")].map((part) => ({
+    part,
+    name: part.querySelector(".name"),
+    label: part.querySelector(".name").textContent,
+    input: part.querySelector("input, textarea"),
+    hint: part.querySelector("small"),
+  }));
   const choose = () => {
     const name = form.elements.exchange.value.trim().toLowerCase();
-    const known = [...document.querySelectorAll("#exchanges option")].find((o) => o.value === name);
-    const wanted = known ? known.dataset.fields.split(" ") : null;
-    part.hidden = wanted !== null && !wanted.includes("passphrase");
-    part.querySelector("input").required = wanted !== null && !part.hidden;
-    form.querySelector('[name="api_secret"]').required = !wanted || wanted.includes("api_secret");
+    const offer = offers.get(name);
+    for (const { part, name: title, label, input, hint } of parts) {
+      const field = offer?.fields.find((each) => each.name === part.dataset.field);
+      part.hidden = Boolean(offer) && !field;
+      input.disabled = part.hidden;
+      input.required = offer ? !part.hidden : input.name !== "passphrase";
+      title.textContent = field ? field.label : label;
+      if (hint) hint.hidden = Boolean(offer);
+    }
+    form.querySelector("[data-testnet]").hidden = offer?.testnet === false;
+    let words = offer?.unfit || "";
+    if (offer?.proves === false) words = `No call to ${name} proves a key before it trades.`;
+    if (name && offers.size && !offer) {
+      const near = [...offers.keys()].filter((each) => each.startsWith(name)).slice(0, 5);
+      words = near.length ? `Which one: ${near.join(", ")}?` : "The bridge has no exchange of this name.";
+    }
+    about.textContent = words;
+    about.hidden = !words;
   };
   form.elements.exchange.addEventListener("input", choose);
   choose();
 }
 
+// Sends a form whose secrets are to stay where they are if something is wrong with them.
+async function send(form, button) {
+  const place = form.querySelector(".answer");
+  place.textContent = "Asking …";
+  try {
+    const body = new URLSearchParams(new FormData(form));
+    const where = button?.getAttribute("formaction") || form.getAttribute("action");
+    const answer = await fetch(where, { method: "POST", headers: LIVE, body });
+    const next = answer.headers.get("X-Next");
+    if (next) {
+      location.assign(next);
+      return;
+    }
+    const found = parsed(await answer.text());
+    const told = found.getElementById("answer")?.childNodes || found.querySelectorAll(".said");
+    place.replaceChildren(...[...told].map((each) => document.adoptNode(each)));
+  } catch {
+    place.textContent = "Out of reach: nothing is known of what came of it. Load the page again.";
+  }
+  enable(form);
+}
+
+function enable(part) {
+  part.querySelectorAll("button[disabled]").forEach((button) => { button.disabled = false; });
+}
+
+function close(part) {
+  const open = part?.closest("details.ask[open]");
+  if (!open) return;
+  open.removeAttribute("open");
+  open.querySelector("summary").focus();
+}
+
 document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.matches("[data-send]")) {
+    event.preventDefault();
+    send(form, event.submitter);
+  }
   // once: a second press would do it twice
-  setTimeout(() => event.target.querySelectorAll("button").forEach((b) => { b.disabled = true; }));
+  setTimeout(() => form.querySelectorAll("button").forEach((b) => { b.disabled = true; }));
 });
 document.addEventListener("visibilitychange", () => {
   if (again && !busy) renew();
 });
-addEventListener("pageshow", () => {
-  document.querySelectorAll("button[disabled]").forEach((b) => { b.disabled = false; });
-});
+addEventListener("pageshow", () => enable(document));
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  document.activeElement?.closest("details.ask[open]")?.removeAttribute("open");
+  if (event.key === "Escape") close(document.activeElement);
 });
+document.addEventListener("click", (event) => {
+  if (event.target.matches("[data-close]")) close(event.target);
+});
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches("details.ask") && !event.target.open) renew();
+}, true);
 
 follow();
 fields();
@@ -150,6 +220,3 @@ count();
 balances();
 setInterval(count, 1000);
 setInterval(() => document.hidden || balances(), 60000);
-document.addEventListener("toggle", (event) => {
-  if (event.target.matches("details.ask") && !event.target.open) renew();
-}, true);

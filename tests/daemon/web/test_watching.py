@@ -1,0 +1,104 @@
+"""Pages that are open: many who look cost what one costs, and who acts sees what came of it."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import event
+
+from daemon.store.audit import NOBODY, Actor
+from daemon.store.people import People, SealedEntry
+from reconciler.model import ClientId, KeyId, Phase, Reason, Secret
+from tests.daemon.cli.conftest import Daemon
+from tests.daemon.web.conftest import Office, logged_in
+
+pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def statements(office: Office) -> Iterator[list[str]]:
+    """Collect what the database is asked meanwhile."""
+    asked: list[str] = []
+
+    def hear(_: Any, __: Any, statement: str, *___: Any) -> None:
+        asked.append(statement)
+
+    engine = office.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", hear)
+    yield asked
+    event.remove(engine, "before_cursor_execute", hear)
+
+
+async def stored(office: Office, client: ClientId) -> KeyId:
+    key, secret = (office.keyring.seal(Secret(text)) for text in ("a-key", "a-secret"))
+    return await People(office.engine).add_key(client, SealedEntry("binance", key, secret))
+
+
+async def test_many_who_watch_a_page_cost_as_many_queries_as_one(
+    console: httpx.AsyncClient, office: Office, acme: ClientId
+) -> None:
+    daemon = Daemon(office.engine)
+    key = await stored(office, acme)
+    await daemon.hold()
+    here = f"/console/clients/{acme}"
+    paths = ["/console", "/console/keys", "/console/clients", here, f"{here}/balances"]
+    paths += [f"/console/keys/{key}", "/console/history"]
+    for number, path in enumerate(paths):
+        costs = []
+        for watchers in (1, 30):
+            old = (await console.get(path, headers={"x-live": "1"})).headers.get("etag", "")
+            await daemon.write(key, Phase.RETRYING, Reason.UNCLEAR, message=f"{number} {watchers}")
+            await office.roster.anew()
+            with statements(office) as asked:
+                headers = {"x-live": "1", "if-none-match": old}
+                pages = [console.get(path, headers=headers) for _ in range(watchers)]
+                answers = await asyncio.gather(*pages)
+            assert {answer.status_code for answer in answers} == {200}
+            costs.append(len(asked))
+        assert costs[0] == costs[1], path
+
+
+async def test_what_has_changed_is_in_the_page_that_is_watched(
+    console: httpx.AsyncClient, office: Office, acme: ClientId
+) -> None:
+    headers = {"x-live": "1"}
+    for path, name in (("/console/clients", "Birch"), (f"/console/clients/{acme}", "Acme Fund")):
+        headers["if-none-match"] = (await console.get(path)).headers["etag"]
+        assert (await console.get(path, headers=headers)).status_code == 304
+        if path == "/console/clients":
+            await People(office.engine, Actor("x")).add_client(name)
+        else:
+            await People(office.engine, NOBODY).refile(acme, None, name)
+        await office.roster.anew()
+        page = await console.get(path, headers=headers)
+        assert (page.status_code, name in page.text) == (200, True)
+
+
+async def test_who_does_something_sees_on_the_next_page_what_came_of_it(
+    acme: ClientId, console: httpx.AsyncClient
+) -> None:
+    assert "Acme Capital" in (await console.get("/console/clients")).text
+    pause = {"scope": "client", "id": str(acme), "reason": "audit", "back": "/console"}
+    answer = await console.post("/console/pauses", data=pause)
+    assert "client Acme Capital" in (await console.get(answer.headers["location"])).text
+    answer = await console.post(f"/console/clients/{acme}/delete")
+    page = (await console.get(answer.headers["location"])).text
+    assert "There is no client yet." in page
+
+
+async def test_a_client_in_the_list_says_how_its_keys_are(office: Office, acme: ClientId) -> None:
+    daemon = Daemon(office.engine)
+    key = await stored(office, acme)
+    await daemon.hold()
+    async with logged_in(office, "viewer") as console:
+        for phase, reason, words in [
+            (Phase.RETRYING, Reason.UNCLEAR, "0 of 1 live<"),
+            (Phase.PARKED, Reason.REFUSED, "0 of 1 live, 1 needs you<"),
+            (Phase.LIVE, Reason.APPLIED, "1 of 1 live<"),
+        ]:
+            await daemon.write(key, phase, reason)
+            await office.roster.anew()
+            assert words in (await console.get("/console/clients")).text
