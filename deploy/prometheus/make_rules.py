@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from textwrap import indent
 
 from deploy.grafana.panels import DASHBOARD, Panel
 
@@ -220,6 +221,12 @@ def rules(speed: float = 1.0, runbook: str = RUNBOOK) -> str:
     return "\n".join(_lines(speed, runbook)) + "\n"
 
 
+def resource() -> str:
+    """Return the same as the Prometheus operator wants it."""
+    kind = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n"
+    return f"{kind}metadata:\n  name: bridgetender\nspec:\n{indent(rules(), '  ')}"
+
+
 def _lines(speed: float, runbook: str) -> Iterator[str]:
     yield "# Written by deploy/prometheus/make_rules.py, which says why."
     yield "groups:"
@@ -251,5 +258,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speed", type=float, default=1.0, help="how many times faster")
     parser.add_argument("--runbook", default=RUNBOOK, help="the address of the runbook's page")
+    parser.add_argument("--kubernetes", action="store_true", help="as a PrometheusRule")
     wanted = parser.parse_args()
-    sys.stdout.write(rules(wanted.speed, wanted.runbook))
+    made = resource() if wanted.kubernetes else rules(wanted.speed, wanted.runbook)
+    sys.stdout.write(made)
