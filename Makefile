@@ -47,6 +47,9 @@ lock: ## pin every dependency anew, with hashes and without host names (needs uv
 	  -o requirements-release.lock
 	@! grep -n '://' requirements.lock requirements-dev.lock requirements-release.lock
 
+trial-container: ## run the container build's own steps here, and the demo from what they made
+	@PYTHON=$(PYTHON) deploy/container/trial.sh
+
 clean: ## remove what the commands above made
 	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 

@@ -1,0 +1,114 @@
+"""compose.yaml and the Containerfile fit the programs and the files that they name."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bridge.__main__ import options as bridge_options
+from daemon.settings import Settings, read, unknown
+from daemon.vault import new_key
+from tests.conftest import installed
+
+DEPLOY = Path(__file__).parent.parent.parent / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if service["image"].startswith("bridgetender:")]
+SAID = {
+    "database_url": "postgresql://bridgetender:long@postgres:5432/bridgetender",
+    "encryption_key": new_key().reveal(),
+    "first_token": "a-first-token-that-is-long-enough-for-us",
+    "bridge_token": "a-token-of-the-bridge-long-enough",
+}
+
+
+def test_all_that_is_needed_is_there() -> None:
+    assert OURS == ["migrate", "bridge", "daemon"]
+    assert SERVICES.keys() - set(OURS) == {"postgres", "prometheus", "grafana"}
+
+
+def test_images_are_pinned_and_ours_is_of_this_version() -> None:
+    version = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
+    for name, service in SERVICES.items():
+        tag = service["image"].rpartition(":")[2]
+        assert tag == version if name in OURS else re.match(r"v?\d", tag), name
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_is_ours_can_change_nothing_of_itself(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_nothing_is_published_beyond_this_machine() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_every_secret_that_is_read_is_handed_over_and_made_by_the_page() -> None:
+    page = (DEPLOY.parent / "docs/deploy-compose.md").read_text()
+    for name, service in SERVICES.items():
+        words = yaml.safe_dump([service.get("environment"), service.get("command")])
+        assert set(re.findall(r"/run/secrets/(\w+)", words)) <= set(service.get("secrets", ())), (
+            name
+        )
+    for secret in COMPOSE["secrets"]:
+        assert f"> {secret}" in page
+
+
+def test_every_file_that_is_mounted_is_here() -> None:
+    mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", ())]
+    files = [mount.split(":")[0] for mount in mounts if mount.startswith("./")]
+    assert files
+    assert [name for name in files if not (DEPLOY / name).exists()] == []
+
+
+def test_the_daemon_knows_every_setting_and_the_bridge_every_option(tmp_path: Path) -> None:
+    for name, text in SAID.items():
+        (tmp_path / name).write_text(text)
+    environment = {
+        name: value.replace("/run/secrets", str(tmp_path))
+        for name, value in SERVICES["daemon"]["environment"].items()
+    } | {"BRIDGETENDER_CONFIG": ""}
+    assert unknown(environment) == []
+    settings = read(environment, Settings)
+    assert settings.bridges[0].access.token is not None
+    words = SERVICES["bridge"]["command"][3:]
+    options = bridge_options().parse_args(
+        [word.replace("/run/secrets", str(tmp_path)) for word in words]
+    )
+    assert settings.bridges[0].url.endswith(f"bridge:{options.port}")
+
+
+def test_prometheus_takes_its_settings(tmp_path: Path) -> None:
+    config = (DEPLOY / "prometheus/compose.yml").read_text()
+    (tmp_path / "bridge_token").write_text("token")
+    (tmp_path / "prometheus.yml").write_text(config.replace("/run/secrets", str(tmp_path)))
+    (tmp_path / "rules.yml").write_text((DEPLOY / "prometheus/rules.yml").read_text())
+    promtool = installed("promtool", package="prometheus")
+    checked = subprocess.run(
+        [promtool, "check", "config", str(tmp_path / "prometheus.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_image_is_made_of_what_is_here_for_a_user_without_rights() -> None:
+    text = (DEPLOY / "Containerfile").read_text()
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
+    sources = [source for line in copied for source in line.split()]
+    assert "requirements.lock" in sources
+    assert [source for source in sources if not (DEPLOY.parent / source).exists()] == []
+    shipped = (DEPLOY.parent / ".dockerignore").read_text()
+    assert all(f"!{source.rpartition('/install.sh')[0] or source}" in shipped for source in sources)
+    assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
+    assert "latest" not in text
