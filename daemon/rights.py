@@ -48,7 +48,14 @@ def rights_words(rights: Rights) -> str:
         "may not {}": [name for name, may in told.items() if may is False],
         "{}: not told": [name for name, may in told.items() if may is None],
     }
-    words = [text.format(" and ".join(names)) for text, names in groups.items() if names]
+    words = [text.format(_listed(names)) for text, names in groups.items() if names]
     if rights.ip_restricted is not None:
         words.append("from its addresses only" if rights.ip_restricted else "from any address")
+    if rights.expires_at is not None:
+        words.append(f"until {rights.expires_at:%Y-%m-%d}")
     return ", ".join(words)
+
+
+def _listed(names: list[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ import anyio
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daemon.rights import warnings_of
 from daemon.store.history import Excerpt, History
 from daemon.store.people import Client
 from daemon.store.status import KeyStatus
@@ -290,6 +292,7 @@ def _row(key: KeyStatus) -> dict[str, Any]:
         "key": key,
         "why": sentence(key.reason, key.message),
         "todo": cure(key.reason, BUTTONS),
+        "warnings": warnings_of(key.rights, datetime.now(UTC)),
     }
 
 

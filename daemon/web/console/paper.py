@@ -14,10 +14,11 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from daemon.bridges.offers import Offer
-from daemon.web.console.rights import told
+from daemon.rights import rights_words
+from daemon.web.models import KeyRights
 from daemon.web.sessions import Sessions
 from daemon.words import BUTTONS, cure, relative, sentence, span
-from reconciler.model import Secret
+from reconciler.model import Rights, Secret
 from reconciler.verdicts import Undecryptable
 
 HERE = Path(__file__).parent
@@ -46,6 +47,10 @@ def _offer(offer: Offer) -> str:
     return json.dumps(asdict(offer))
 
 
+def _rights(rights: KeyRights) -> str:
+    return rights_words(Rights(**rights.model_dump()))
+
+
 def _cure(reason: str) -> str:
     return cure(reason, BUTTONS)
 
@@ -59,7 +64,13 @@ _templates = Environment(
 )
 _templates.globals.update(issue=_ISSUE, program=f"Bridgetender {version('bridgetender')}")
 _templates.filters.update(
-    when=_when, ago=_ago, lasting=_lasting, cure=_cure, sentence=sentence, offer=_offer, rights=told
+    when=_when,
+    ago=_ago,
+    lasting=_lasting,
+    cure=_cure,
+    sentence=sentence,
+    offer=_offer,
+    rights=_rights,
 )
 
 

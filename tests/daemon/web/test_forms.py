@@ -30,7 +30,7 @@ async def test_credentials_are_checked_and_nothing_is_saved(
     page = (await console.post(here, data=FORM)).text
     assert "binance accepted these credentials" in page
     assert "Nothing was saved" in page
-    assert "may read, trade, withdraw" in page
+    assert "may read, trade and withdraw" in page
     answer = await console.post(here, data=WRONG, headers=BY_SCRIPT)
     assert (answer.status_code, "x-next" in answer.headers) == (422, False)
     assert "The exchange refuses these credentials" in answer.text

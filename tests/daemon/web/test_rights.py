@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.model import ClientId, KeyId, Phase, Reason, Rights
 from tests.daemon.cli.conftest import Daemon
-from tests.daemon.web.conftest import KEY, Office
+from tests.daemon.web.conftest import KEY, Office, logged_in
 
 pytestmark = pytest.mark.anyio
 
@@ -33,3 +33,8 @@ async def test_a_key_that_may_withdraw_and_ends_soon_says_so_wherever_it_is_show
     status = (await admin.get(f"{path}/status")).json()
     assert status["well"] is True
     assert "binance: it may withdraw funds" in status["summary"]
+    async with logged_in(office) as web:
+        pages = [f"keys/{key}", f"clients/{acme}", "keys"]
+        shown = [(await web.get(f"/console/{page}")).text for page in pages]
+    assert all("Warning: it may withdraw funds" in page for page in shown)
+    assert f"may read and withdraw, may not trade, until {end:%Y-%m-%d}" in shown[0]
