@@ -27,6 +27,7 @@ from bench.bridge_life import EXCHANGES, MEGA, SECRET, _clients, _post, _start, 
 from bridge.ask import balance
 from bridge.connectors import Registry
 from bridge.credentials import Offered
+from bridge.lag import lag_told
 from bridge.logs import configure
 from bridge.metrics import Metrics
 from bridge.service import Service
@@ -38,6 +39,7 @@ SAMPLES = (
     "process_cpu_seconds_total",
     "bridge_event_loop_lag_seconds_count",
     'bridge_event_loop_lag_seconds_bucket{le="0.05"}',
+    "bridge_event_loop_lag_longest_seconds",
 )
 ASSETS = 200
 """In the account whose balance is read."""
@@ -74,13 +76,14 @@ async def _of_bridge(scratch: Path, origin: str, options: argparse.Namespace) ->
             took, after = time.perf_counter() - began, await _sample(client)
     finally:
         await _stop(bridge)
-    rss, cpu, ticks, soon = ((before[name], after[name]) for name in SAMPLES)
+    rss, cpu, ticks, soon, longest = ((before[name], after[name]) for name in SAMPLES)
     return {
         "connectors": options.connectors,
         "markets_of_each_exchange": options.markets,
         "rss_mib_in_all": round(rss[1] / MEGA, 1),
         "adds_per_second": round(options.connectors / took),
         "cpu_us_per_add_with_http": round((cpu[1] - cpu[0]) / options.connectors * 1e6),
+        "longest_stall_ms": round(longest[1] * 1000),
         "stalls_over_50_ms_while_loading": round(ticks[0] - soon[0]),
         "stalls_over_50_ms_while_adding": round((ticks[1] - ticks[0]) - (soon[1] - soon[0])),
     }
@@ -161,14 +164,21 @@ async def held(origin: str, count: int) -> None:
 async def stock(origin: str, count: int) -> None:
     async with opened(origin) as outward:
         await _stock_object(outward, "binance")  # what is imported and made once
-        before, cpu = _rss(), time.process_time()
-        kept = [await _stock_object(outward, EXCHANGES[n % 5]) for n in range(count)]
+        before, cpu, began = _rss(), time.process_time(), time.perf_counter()
+        lags = [0.0]
+        with lag_told(lags.append):
+            kept = [await _stock_object(outward, EXCHANGES[n % 5]) for n in range(count)]
+            await asyncio.sleep(0.2)  # the last stall is told after it
+        took = time.perf_counter() - began - 0.2
         gc.collect()
         cost = time.process_time() - cpu
         print(
             json.dumps(
                 {
                     "stock_objects": len(kept),
+                    "stock_rss_mib_in_all": round(_rss() / MEGA, 1),
+                    "stock_adds_per_second": round(count / took, 1),
+                    "stock_longest_stall_ms": round(max(lags) * 1000),
                     "stock_mib_per_object": round((_rss() - before) / MEGA / count, 1),
                     "stock_cpu_ms_per_object": round(cost / count * 1000),
                 }

@@ -78,7 +78,7 @@ async def _service(settings: Settings) -> AsyncIterator[Service]:
         service = Service(registry, shelf, metrics, settings.limit_s)
         fresh = asyncio.create_task(shelf.keep_fresh())
         try:
-            with lag_told(metrics.lag.observe):
+            with lag_told(metrics.lagged):
                 yield service
         finally:
             service.close()

@@ -115,10 +115,17 @@ class Registry:
             raise Trouble("not_found", f"Account '{account}' has no connector '{name}'")
         return found
 
-    def holds(self, account: str, name: str, fingerprint: str | None) -> bool:
-        """Tell whether the slot has a connector with exactly this fingerprint."""
+    def repeats(
+        self, account: str, name: str, offered: Offered, fingerprint: str | None, *, verify: bool
+    ) -> bool:
+        """Tell whether the slot has exactly what is offered.
+
+        A fingerprint is believed to say so, but by who wants the credentials proven.
+        """
         found = self.find(account, name)
-        return fingerprint is not None and found is not None and found.fingerprint == fingerprint
+        if fingerprint is None or found is None or found.fingerprint != fingerprint:
+            return False
+        return not verify or found.offered == offered
 
     def put(
         self, account: str, name: str, offered: Offered, remote: Any, fingerprint: str | None

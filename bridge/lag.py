@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_PERIOD_S = 0.1
+_PERIOD_S = 0.01
+"""A stall of 60 ms is told as one of 50 to 60."""
 
 
 @contextmanager
 def lag_told(tell: Callable[[float], None], period_s: float = _PERIOD_S) -> Iterator[None]:
-    """Tell the lag in seconds ten times a second; a timer rather than a task."""
+    """Tell the lag in seconds a hundred times a second; a timer rather than a task."""
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from threading import Thread
+from threading import Lock, Thread
 from typing import TypeVar
 
 from bridge.session import Outward
@@ -18,8 +18,6 @@ class Loader:
 
     def __init__(self) -> None:
         self._running: tuple[Thread, asyncio.AbstractEventLoop, asyncio.Event] | None = None
-        self._loads = 0
-        self._often = gc.get_threshold()[2]
 
     async def run(self, load: Callable[[Outward], Awaitable[T]], outward: Outward) -> T:
         """Await `load` over there, with a twin of *outward*; cancelled here means there, too."""
@@ -38,31 +36,51 @@ class Loader:
             await asyncio.to_thread(thread.join)
 
     async def _apart(self, load: Callable[[Outward], Awaitable[T]], outward: Outward) -> T:
-        with self._no_full_collection():
+        with _COLLECTOR.kept_out():
             async with outward.twin() as twin:
                 return await load(twin)
 
+
+class _Collector:
+    """Python's, of which a process has one, however many loaders."""
+
+    def __init__(self) -> None:
+        self._loads, self._often, self._turn = 0, 0, Lock()
+
     @contextmanager
-    def _no_full_collection(self) -> Iterator[None]:
-        """Keep Python from looking through all objects, which stops every thread for long.
+    def kept_out(self) -> Iterator[None]:
+        """Keep it from looking through all objects, which stops every thread for long.
 
         A load makes hundreds of thousands that are gone a second later, and some that stay: where
         the process has frozen what it began with, these are looked through no more, either. Young
         objects are looked through as always.
         """
-        if not self._loads and gc.get_freeze_count():
-            gc.collect()  # or garbage would be frozen below
-        self._loads += 1
-        gc.set_threshold(*gc.get_threshold()[:2], _NEVER)
+        with self._turn:
+            if not self._loads:
+                self._begin()
+            self._loads += 1
         try:
             yield
         finally:
-            self._loads -= 1
-            if gc.get_freeze_count():
-                gc.collect(1)
-                gc.freeze()
-            if not self._loads:
-                gc.set_threshold(*gc.get_threshold()[:2], self._often)
+            with self._turn:
+                self._loads -= 1
+                self._end()
+
+    def _begin(self) -> None:
+        if gc.get_freeze_count():
+            gc.collect()  # or garbage would be frozen in the end
+        self._often = gc.get_threshold()[2]
+        gc.set_threshold(*gc.get_threshold()[:2], _NEVER)
+
+    def _end(self) -> None:
+        if gc.get_freeze_count():
+            gc.collect(1)
+            gc.freeze()
+        if not self._loads:
+            gc.set_threshold(*gc.get_threshold()[:2], self._often)
+
+
+_COLLECTOR = _Collector()
 
 
 def _started() -> tuple[Thread, asyncio.AbstractEventLoop, asyncio.Event]:

@@ -92,9 +92,11 @@ class Metrics:
         )
         self._ages = gauge("template_age_seconds", "Since markets were loaded.", "exchange")
         self._markets = gauge("template_markets", "Markets loaded, for all to share.", "exchange")
-        self.lag = histogram(
+        self._lag = histogram(
             "event_loop_lag_seconds", "How late the event loop is for what is due.", _LAGS
         )
+        self._longest = gauge("event_loop_lag_longest_seconds", "The longest since the start.")
+        self._late = 0.0
         gauge("boot_info", "This process.", "boot_id").labels(boot_id).set(1)
         build = gauge("build_info", "What runs here.", "version", "ccxt", "python")
         ours = version("bridgetender")
@@ -102,6 +104,11 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
+
+    def lagged(self, seconds: float) -> None:
+        self._lag.observe(seconds)
+        self._late = max(self._late, seconds)
+        self._longest.set(self._late)
 
     def asked(self, exchange: str, outcome: str) -> None:
         self._requests.labels(exchange, outcome).inc()

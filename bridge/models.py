@@ -1,9 +1,10 @@
 """What clients send; secrets are wrapped the moment they arrive."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, SecretStr, StringConstraints
+from pydantic import BaseModel, SecretStr, StringConstraints, model_validator
 
+from bridge.catalogue import TESTNET
 from bridge.credentials import Offered
 
 # No slash and no control character: the name travels in paths.
@@ -21,11 +22,20 @@ class NewAccount(BaseModel):
 
 
 class Credentials(BaseModel):
+    """`is_testnet` says the same as a connector's name that ends in `_testnet`."""
+
     connector_name: ConnectorName
+    is_testnet: bool = False
     api_key: SecretStr = SecretStr("")
     api_secret: SecretStr = SecretStr("")
     password: SecretStr | None = None
     memo: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.is_testnet and not self.connector_name.endswith(TESTNET):
+            self.connector_name += TESTNET
+        return self
 
     def offered(self) -> Offered:
         return Offered(

@@ -58,7 +58,7 @@ class Service:
         """File a connector, proven first if *verify*; nothing changes when this raises."""
         name = canonical(connector)
         template = self.shelf.get(name)
-        if self.registry.holds(account, name, fingerprint):
+        if self.registry.repeats(account, name, offered, fingerprint, verify=verify):
             proof = await self.verify(account, name) if verify else None
             return Added(name, template.markets_loaded, "was there already", proof)
         remote = self.shelf.make(name, offered, account)

@@ -53,6 +53,7 @@ async def send(bridge: httpx.AsyncClient, exchange: str, **fields: Any) -> httpx
             *(422, "malformed", "not a wallet address"),
         ),
         ("kraken_testnet", {}, 400, "unsupported", "testnet"),
+        ("kraken", {"is_testnet": True}, 400, "unsupported", "testnet"),
         ("binanse", {}, 400, "unsupported", "binance"),
         ("bitmart", {}, 400, "unsupported", "does not know it any more"),
     ],

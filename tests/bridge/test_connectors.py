@@ -156,7 +156,9 @@ async def test_a_testnet_connector_lives_beside_the_real_one(
     bridge: httpx.AsyncClient, add: Call, enrol: Call
 ) -> None:
     await enrol("binance")
-    for name in ("binance", "binance_testnet"):
+    for testnet, name in ((False, "binance"), (True, "binance_testnet")):
+        added = await add("binance", api_key="key-of-binance", is_testnet=testnet)
+        assert added.json()["connector"] == name
         assert (await add(name, api_key="key-of-binance")).json()["connector"] == name
     balances = (await bridge.get("/portfolio?account=acme")).json()["balances"]
     assert {name: shown["BTC"]["total"] for name, shown in balances.items()} == {

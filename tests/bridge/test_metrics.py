@@ -100,6 +100,7 @@ async def test_the_process_and_its_build_are_described(scrape: Scrape) -> None:
     assert [name for name in found if name.startswith("bridge_build_info[('ccxt', '4.")]
     assert [name for name in found if name.startswith("python_info")]
     assert named("bridge_event_loop_lag_seconds_count") in found
+    assert named("bridge_event_loop_lag_longest_seconds") in found
 
 
 async def test_prometheus_finds_nothing_to_complain_of(

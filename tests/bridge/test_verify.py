@@ -171,6 +171,16 @@ async def test_what_is_there_already_is_proven_anew_when_that_is_asked_for(
     assert (listed["fingerprint"], listed["state"]) == ("f1", "refused")
 
 
+async def test_the_label_of_what_is_there_proves_no_other_credentials(
+    bridge: httpx.AsyncClient, ready: Call, add: Call
+) -> None:
+    await ready("binance", fingerprint="f1")
+    other = await add("binance", query="?verify=true", fingerprint="f1", api_key="unknown")
+    assert (other.status_code, other.json()["code"]) == (422, "refused")
+    (listed,) = (await bridge.get("/connectors")).json()["connectors"]
+    assert listed["state"] == "added"
+
+
 async def test_proofs_that_repeat_themselves_leave_the_listing_unchanged_for_a_minute(
     bridge: httpx.AsyncClient, service: Service, ready: Call, verify: Call
 ) -> None:
