@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import (
     BrowserContext,
     Error,
+    Locator,
     Page,
     Response,
     ViewportSize,
@@ -72,6 +73,31 @@ async def add(page: Page, exchange: str, issued: Issued) -> None:
     await page.get_by_role("button", name="Add key").click()
 
 
+async def tab_to(page: Page, control: Locator) -> None:
+    """Go on to a control as whoever has no mouse does."""
+    for _ in range(80):
+        await page.keyboard.press("Tab")
+        if await control.evaluate("each => each === document.activeElement"):
+            return
+    pytest.fail(f"no number of Tabs leads to {control}")
+
+
+async def add_by_keyboard(page: Page, exchange: str, issued: Issued) -> None:
+    if not await page.locator("#add").evaluate("each => each.open"):
+        await tab_to(page, page.locator("#add summary"))
+        await page.keyboard.press("Enter")
+    form = page.locator("#add-key")
+    for control, text in (
+        (form.get_by_role("combobox", name="Exchange"), exchange),
+        (form.get_by_role("textbox", name="API key"), issued.api_key),
+        (form.get_by_role("textbox", name="API secret"), issued.api_secret),
+    ):
+        await tab_to(page, control)
+        await page.keyboard.type(text)
+    await tab_to(page, form.get_by_role("button", name="Add key"))
+    await page.keyboard.press("Enter")
+
+
 async def looked_over(page: Page, *paths: str) -> list[str]:
     """Return what is wrong with pages for whoever uses them otherwise than by mouse and eye."""
     found = []
@@ -128,7 +154,8 @@ async def test_a_person_looks_after_keys_in_the_console(  # noqa: PLR0915 - one 
     overview = await browser.new_page()
     await overview.goto(f"{api}/console")
     await overview.evaluate("window.neverLoadedAnew = true")
-    await add(page, "binance", right)
+    await page.bring_to_front()
+    await add_by_keyboard(page, "binance", right)
     await expect(page.locator("#keys .phase")).to_have_text("live")
     await expect(page.locator("#statement")).to_contain_text("12500")
     words = "All is well: all 1 active keys are live."
