@@ -36,9 +36,22 @@ class Loader:
             await asyncio.to_thread(thread.join)
 
     async def _apart(self, load: Callable[[Outward], Awaitable[T]], outward: Outward) -> T:
-        with _COLLECTOR.kept_out():
-            async with outward.twin() as twin:
-                return await load(twin)
+        """Cancelled twice, as by its caller and at the end, a load would break off closing."""
+        inside = asyncio.ensure_future(_loaded(load, outward))
+        while True:
+            try:
+                return await asyncio.shield(inside)
+            except asyncio.CancelledError:
+                if inside.done():
+                    raise
+                if not inside.cancelling():
+                    inside.cancel()
+
+
+async def _loaded(load: Callable[[Outward], Awaitable[T]], outward: Outward) -> T:
+    with _COLLECTOR.kept_out():
+        async with outward.twin() as twin:
+            return await load(twin)
 
 
 class _Collector:

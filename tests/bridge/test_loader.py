@@ -1,5 +1,6 @@
 """What a load of markets leaves behind costs the garbage collector nothing."""
 
+import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -78,3 +79,28 @@ async def test_no_full_collection_stops_the_threads_while_markets_are_loaded(
     async with opened() as way:
         await loader.run(look, way)
     assert seen[0] > 1_000_000
+
+
+async def test_a_load_that_is_cancelled_twice_closes_all_that_it_opened(loader: Loader) -> None:
+    begun, closed = asyncio.Event(), list[str]()
+    here = asyncio.get_running_loop()
+
+    async def make(_: Outward) -> None:
+        there = asyncio.get_running_loop()
+        asked = [task for task in asyncio.all_tasks() if "_apart" in repr(task.get_coro())]
+        here.call_soon_threadsafe(begun.set)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for task in asked:
+                there.call_soon(task.cancel)
+            for _turn in range(5):
+                await asyncio.sleep(0)
+            closed.append("all")
+
+    async with opened() as way:
+        task = asyncio.ensure_future(loader.run(make, way))
+        await begun.wait()
+        task.cancel()
+        await loader.close()
+    assert closed == ["all"]
