@@ -38,8 +38,13 @@ def outlook(snapshot: Snapshot) -> Outlook:
     troubles = [*_of_bridges(snapshot), *_of_pauses(snapshot), *_of_keys(snapshot)]
     troubles.sort(key=lambda each: each.level != "wrong")
     live = snapshot.phases.get(Phase.LIVE, 0)
+    away = {bridge.bridge for bridge in snapshot.down}
+    unseen = sum(key.phase == Phase.LIVE and key.bridge in away for key in snapshot.keys)
     wanted = sum(key.phase != "inactive" for key in snapshot.keys)
-    return Outlook(*_verdict(troubles, live, wanted), troubles)
+    level, words = _verdict(troubles, live - unseen, wanted)
+    if unseen:
+        words += f" {unseen:,} more {'was' if unseen == 1 else 'were'}, when last seen."
+    return Outlook(level, words, troubles)
 
 
 def _verdict(troubles: Sequence[Trouble], live: int, wanted: int) -> tuple[Level, str]:

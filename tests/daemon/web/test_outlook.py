@@ -57,6 +57,13 @@ def test_a_bridge_that_is_down_is_told_once_and_not_for_each_of_its_keys() -> No
     assert found.level == "wrong"
 
 
+def test_a_key_is_not_called_live_while_its_bridge_is_away() -> None:
+    found = outlook(Snapshot("1", NOON, [key(1), key(2), REFUSED], [DOWN]))
+    assert found.words == (
+        "Something needs you: 0 of 3 active keys are live. 2 more were, when last seen."
+    )
+
+
 def test_pauses_and_bridges_that_nobody_looks_after_are_told() -> None:
     pause = Pause("all", "", "", "ada", "", NOON)
     alone = replace(UP, holder=None)
