@@ -173,8 +173,17 @@ async def _without_name(page: Page) -> list[str]:
 async def by_keyboard(page: Page) -> list[str]:
     """Go through the page by Tab; return what is wrong with where that leads.
 
-    Every control is reached, it is seen that it has the focus, and the way goes on.
+    Every control is reached, it is seen that it has the focus, and the way goes on. A page that
+    lives may change underneath: what is wrong with it is so three times.
     """
+    for _ in range(3):
+        wrong = await _by_keyboard(page)
+        if not wrong:
+            break
+    return wrong
+
+
+async def _by_keyboard(page: Page) -> list[str]:
     expected: int = await page.evaluate(
         "() => [...document.querySelectorAll('a[href], button, summary, input, select, textarea')]"
         ".filter((e) => e.checkVisibility() && !e.disabled && e.type !== 'hidden').length"
