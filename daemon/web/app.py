@@ -24,6 +24,7 @@ from daemon.web.api import (
 from daemon.web.auth import Gate
 from daemon.web.checker import Checker
 from daemon.web.console import deeds, pages
+from daemon.web.console.doors import lost
 from daemon.web.console.pages import Trends
 from daemon.web.console.watching import KEPT_FOR
 from daemon.web.forms import ExchangeForms
@@ -65,6 +66,7 @@ def api_app(backend: Backend) -> FastAPI:
     app.state.watched = Fresh[Any](KEPT_FOR)
     app.state.sessions = Sessions(backend.keeper.keyring, backend.gate, backend.keeper.clock)
     problems.install(app)
+    app.add_exception_handler(404, lost)
     for each in (
         keys,
         imports,

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from daemon.tokens import Role
 from daemon.web.auth import Caller
 from daemon.web.console.paper import page
-from daemon.web.problems import EXPECTED, TITLES, Problem, problem_of
+from daemon.web.problems import EXPECTED, TITLES, Problem, problem_of, told
 from daemon.web.sessions import Sessions, check_origin
 
 LOGIN = "/console/login"
@@ -87,6 +87,13 @@ class Page(APIRoute):
                 return _told(request, problem_of(error))
 
         return answer
+
+
+async def lost(request: Request, error: Exception) -> Response:
+    """Answer an address that nothing is at: with a page where people are, else as ever."""
+    problem = problem_of(error)
+    here = request.url.path.startswith("/console/")
+    return _told(request, problem) if here else told(problem)
 
 
 def _told(request: Request, problem: Problem) -> Response:

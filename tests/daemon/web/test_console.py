@@ -256,3 +256,13 @@ async def test_a_page_that_is_not_there_is_told_by_a_page(console: httpx.AsyncCl
     assert page.status_code == 404
     assert page.headers["content-type"].startswith("text/html")
     assert not [secret for secret in CANARIES if secret in page.text]
+
+
+async def test_an_address_that_nothing_is_at_is_told_by_a_page_to_people_alone(
+    console: httpx.AsyncClient,
+) -> None:
+    page, api = await console.get("/console/nothing"), await console.get("/api/nothing")
+    assert (page.status_code, api.status_code) == (404, 404)
+    assert "There is no such thing" in page.text
+    assert page.headers["content-type"].startswith("text/html")
+    assert api.json()["code"] == "not_found"
