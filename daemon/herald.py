@@ -4,7 +4,6 @@ It runs beside the loops and holds nothing of theirs, so a receiver that is dead
 """
 
 from collections.abc import Iterable, Mapping
-from time import monotonic
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -54,9 +53,9 @@ class Herald:
 
     async def _note(self, bridge: BridgeName, newest: int) -> None:
         seen, at = self._seen.get(bridge, (-1, 0.0))
-        if newest != seen or monotonic() - at > _LOOK_ANYWAY:
+        if newest != seen or self._clock.elapsed() - at > _LOOK_ANYWAY:
             await self._notices.note(bridge, self._clock.now())
-            self._seen[bridge] = newest, monotonic()
+            self._seen[bridge] = newest, self._clock.elapsed()
 
     async def _tell(self, webhook: Webhook, bridge: BridgeName) -> None:
         """Send what is due, one after the other, until one does not arrive."""

@@ -86,17 +86,14 @@ class Sender:
 
     async def send(self, webhook: Webhook, notice: Notice, now: Instant) -> str | None:
         """Return why it did not arrive, in words without the address, or None."""
-        said, message, timestamp = (
-            body(notice, webhook.console),
-            message_id(notice),
-            now.timestamp(),
-        )
+        said, message = body(notice, webhook.console), message_id(notice)
+        timestamp = round(now.timestamp())
         headers = {
             "content-type": "application/json",
             "user-agent": "bridgetender",
             "webhook-id": message,
-            "webhook-timestamp": f"{timestamp:.0f}",
-            "webhook-signature": signature(webhook.secret, message, round(timestamp), said),
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": signature(webhook.secret, message, timestamp, said),
         }
         try:
             with anyio.fail_after(PATIENCE):
