@@ -95,7 +95,8 @@ class KeyWarning(BaseModel):
 class Standing(BaseModel):
     """One key and where it stands: `why` in words, `todo` what helps, `due_at` the next try.
 
-    `rights` are what its exchange told when it was last proven, null if it told none.
+    `rights` are what its exchange told when it was last proven, null if it told none. While
+    `bridge_up` is false, the phase is that in which it was last seen.
     """
 
     id: UUID
@@ -106,6 +107,7 @@ class Standing(BaseModel):
     is_testnet: bool
     is_active: bool
     bridge: str
+    bridge_up: bool
     account: str
     connector: str
     phase: Annotated[str, Field(examples=["live"])]

@@ -16,12 +16,13 @@ Down = Mapping[str, str]
 
 def standing(state: KeyStatus, now: Instant, down: Down) -> Standing:
     """Return where a key stands, in words too."""
-    reason, message = _why(state, down)
+    reason, message = why(state, down)
     names = Standing.model_fields.keys() & set(KeyStatus.__slots__) - {"rights"}
     values = {name: getattr(state, name) for name in names}
     return Standing(
         **values,
         id=state.key_id,
+        bridge_up=state.bridge not in down,
         why=sentence(reason, message),
         todo=cure(reason, requests(str(state.key_id), str(state.client_id))),
         rights=KeyRights(**asdict(state.rights)) if state.rights else None,
@@ -29,11 +30,19 @@ def standing(state: KeyStatus, now: Instant, down: Down) -> Standing:
     )
 
 
-def _why(state: KeyStatus, down: Down) -> tuple[str, str]:
-    """What is on its way, and was not told why it does not arrive, waits for its bridge."""
-    if state.bridge in down and state.phase == Phase.PENDING and state.reason != Reason.PAUSED:
+def why(state: KeyStatus, down: Down) -> tuple[str, str]:
+    """Return the reason and its message, as they are to be said while its bridge may be away.
+
+    What is on its way then waits for that, and what was live is so no longer for all we know.
+    """
+    if state.bridge in down and hidden(state.phase, state.reason):
         return Reason.BRIDGE_UNAVAILABLE, down[state.bridge]
     return state.reason, state.message
+
+
+def hidden(phase: str, reason: str) -> bool:
+    """Tell whether what was noted of a key says nothing while its bridge is away."""
+    return phase in (Phase.PENDING, Phase.LIVE) and reason != Reason.PAUSED
 
 
 def added(key: KeyState) -> AddedKey:

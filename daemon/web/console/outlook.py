@@ -32,6 +32,8 @@ class Outlook:
     level: Level
     words: str
     troubles: Sequence[Trouble]
+    unseen: int = 0
+    """Keys that were live when their bridge was last seen."""
 
 
 def outlook(snapshot: Snapshot) -> Outlook:
@@ -44,7 +46,7 @@ def outlook(snapshot: Snapshot) -> Outlook:
     level, words = _verdict(troubles, live - unseen, wanted)
     if unseen:
         words += f" {unseen:,} more {'was' if unseen == 1 else 'were'}, when last seen."
-    return Outlook(level, words, troubles)
+    return Outlook(level, words, troubles, unseen)
 
 
 def _verdict(troubles: Sequence[Trouble], live: int, wanted: int) -> tuple[Level, str]:

@@ -29,6 +29,7 @@ from daemon.web.listing import BadCursor, page_of
 from daemon.web.models import KeyState
 from daemon.web.problems import Problem
 from daemon.web.roster import Snapshot
+from daemon.web.standing import Down, down_of, why
 from daemon.web.statement import Statement
 from daemon.words import BUTTONS, cure, sentence
 from reconciler.model import ClientId, KeyId, Phase
@@ -105,7 +106,7 @@ async def show_keys(request: Request, snapshot: Looked, wish: Wish, visitor: See
             "keys.html",
             visitor=visitor,
             version=snapshot.version,
-            rows=[_row(key) for key in found.keys],
+            rows=[_row(key, down_of(snapshot.bridges)) for key in found.keys],
             found=found,
             wish=wish,
             link=link,
@@ -273,25 +274,29 @@ def _event(event: Any) -> dict[str, Any]:
 
 def _standing(snapshot: Snapshot, client: Client) -> dict[str, Any]:
     """Return a client with how many of its keys are live and how many want somebody."""
-    phases = Counter(key.phase for key in snapshot.by_client.get(client.id, ()))
+    keys, away = snapshot.by_client.get(client.id, ()), down_of(snapshot.bridges)
+    phases = Counter(key.phase for key in keys)
+    live = sum(key.phase == Phase.LIVE and key.bridge not in away for key in keys)
     active = phases.total() - phases["inactive"]
     wrong = sum(count for phase, count in phases.items() if troubling(phase))
     paused = _pause_of(snapshot, "client", str(client.id)) is not None
-    counts = {"live": phases[Phase.LIVE], "active": active, "wrong": wrong}
+    counts = {"live": live, "active": active, "wrong": wrong}
     return {"client": client, "paused": paused, **counts}
 
 
 def _of_client(snapshot: Snapshot, whose: ClientId) -> tuple[object, ...]:
     """Return all that a page about a client is made of."""
     client = [each for each in snapshot.clients if each.id == whose]
-    return client, snapshot.by_client.get(whose, ()), snapshot.pauses
+    away = down_of(snapshot.bridges)
+    return client, snapshot.by_client.get(whose, ()), snapshot.pauses, away
 
 
-def _row(key: KeyStatus) -> dict[str, Any]:
+def _row(key: KeyStatus, down: Down) -> dict[str, Any]:
+    reason, message = why(key, down)
     return {
         "key": key,
-        "why": sentence(key.reason, key.message),
-        "todo": cure(key.reason, BUTTONS),
+        "why": sentence(reason, message),
+        "todo": cure(reason, BUTTONS),
         "warnings": warnings_of(key.rights, datetime.now(UTC)),
     }
 

@@ -15,10 +15,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from daemon.bridges.offers import Offer
 from daemon.rights import rights_words
-from daemon.web.models import KeyRights
+from daemon.web.models import KeyRights, Standing
 from daemon.web.sessions import Sessions
+from daemon.web.standing import hidden
 from daemon.words import BUTTONS, cure, relative, sentence, span
-from reconciler.model import Rights, Secret
+from reconciler.model import Reason, Rights, Secret
 from reconciler.verdicts import Undecryptable
 
 HERE = Path(__file__).parent
@@ -55,6 +56,11 @@ def _cure(reason: str) -> str:
     return cure(reason, BUTTONS)
 
 
+def _todo(key: Standing) -> str:
+    waits = not key.bridge_up and hidden(key.phase, key.reason)
+    return _cure(Reason.BRIDGE_UNAVAILABLE if waits else key.reason)
+
+
 _templates = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
@@ -68,6 +74,7 @@ _templates.filters.update(
     ago=_ago,
     lasting=_lasting,
     cure=_cure,
+    todo=_todo,
     sentence=sentence,
     offer=_offer,
     rights=_rights,
