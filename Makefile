@@ -4,10 +4,10 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test faults faults-quick check simulate lock bench release-check clean
+.PHONY: help demo test faults faults-quick check simulate lock bench release-check trial-container clean
 
 help: ## list the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.runtime ## watch stored keys become live connectors, and come back after the bridge forgets them
 	@$(BIN)/bridgetender demo $(ARGS)

@@ -64,6 +64,8 @@ class Settings:
     health_port: int = 9464
     api_host: str = "127.0.0.1"
     api_port: int = 9465
+    api_proxies: frozenset[str] = frozenset()
+    """Who is believed when they say for whom they ask, and how that one came."""
     log_json: bool | None = None
     """None: words on a terminal, JSON elsewhere."""
     log_level: str = "INFO"
@@ -110,9 +112,10 @@ def read(environment: Mapping[str, str], kind: type[T]) -> T:
     if "bridges" in wanted:
         found["bridges"] = _bridges(sources, mistakes)
     if "keyring" in wanted and not found.get("keyring") and "database_url" in found:
-        mistakes += _without_keyring(sources.top, mistakes)
+        # a database of our own comes with a keyring; somebody else's does not
+        mistakes += _lacking(sources.top, mistakes, "encryption_key", _SETTINGS["keyring"].example)
     if found.get("webhook_url") and not found.get("webhook_secret"):
-        mistakes += _unsigned(sources.top, mistakes)
+        mistakes += _lacking(sources.top, mistakes, "webhook_secret", _SIGNED)
     mistakes += [
         f"{place}: there is no such setting{_near(place, _KNOWN)}"
         for place in sources.top.unknown(_KNOWN)
@@ -122,10 +125,13 @@ def read(environment: Mapping[str, str], kind: type[T]) -> T:
     return kind(**found)
 
 
-def _unsigned(source: Source, mistakes: Sequence[str]) -> Iterator[str]:
-    if not any("webhook_secret" in mistake.lower() for mistake in mistakes):
-        place = source.missing("webhook_secret")
-        yield f"{place} is empty or not set: messages to a webhook are signed with it"
+_SIGNED = "messages to a webhook are signed with it"
+
+
+def _lacking(source: Source, mistakes: Sequence[str], name: str, why: str) -> Iterator[str]:
+    """Name what is needed because of another setting, unless it is complained of already."""
+    if not any(name in mistake.lower() for mistake in mistakes):
+        yield f"{source.missing(name)} is empty or not set: {why}"
 
 
 def is_set(environment: Mapping[str, str], name: str) -> bool:
@@ -136,14 +142,10 @@ def is_set(environment: Mapping[str, str], name: str) -> bool:
         raise BadSettings(str(error)) from None
 
 
-def _without_keyring(source: Source, mistakes: Sequence[str]) -> Iterator[str]:
-    """A database of our own comes with a keyring; somebody else's does not."""
-    place = source.missing("encryption_key")
-    if not any("encryption_key" in mistake.lower() for mistake in mistakes):
-        yield f"{place} is empty or not set: {_SETTINGS['keyring'].example}"
-
-
-_SECRET = ("encryption_key", "database_url", "listen_url", "first_token", "token", "password")
+_SECRET = (
+    *("encryption_key", "database_url", "listen_url", "first_token", "token", "password"),
+    *("webhook_url", "webhook_secret"),
+)
 
 
 def open_files(environment: Mapping[str, str]) -> list[Path]:
@@ -332,6 +334,7 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "health_port": _Setting("health_port", of_text(values.port)),
         "api_host": _Setting("api_host", values.text),
         "api_port": _Setting("api_port", of_text(values.port)),
+        "api_proxies": _Setting("api_proxies", values.proxies),
         "log_json": _Setting("log_format", of_text(values.is_json)),
         "log_level": _Setting("log_level", of_text(values.level)),
         "history_days": _Setting("history_days", of_text(values.whole(1, 36_500))),

@@ -61,7 +61,8 @@ async def run(settings: Settings, reread: Reread | None = None) -> None:
         door = bind(settings.api_host, settings.api_port, "BRIDGETENDER_API")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(serve, health_app(parts.vitals, parts.metrics.registry), sock)
-            tasks.start_soon(serve, api_app(backend_of(parts, enquiries)), door)
+            api = api_app(backend_of(parts, enquiries))
+            tasks.start_soon(serve, api, door, settings.api_proxies)
             log.info("listening", health=url_of(sock), api=url_of(door))
             stop = anyio.Event()
             tasks.start_soon(_heed_signals, stop, parts)

@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
@@ -34,6 +35,17 @@ def texts(said: Said) -> frozenset[str]:
     """Read a list of texts; one text is a list with commas in it."""
     items = said.split(",") if isinstance(said, str) else said
     return frozenset(item.strip() for item in items if item.strip())
+
+
+def proxies(said: Said) -> frozenset[str]:
+    """Read addresses and networks; "*" is everybody."""
+    found = texts(said)
+    for each in found - {"*"}:
+        try:
+            ip_network(each)
+        except ValueError:
+            raise ValueError("should be addresses such as 10.0.0.7, 10.0.0.0/8 or *") from None
+    return found
 
 
 def rates(said: Said) -> Mapping[str, float]:

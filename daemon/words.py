@@ -56,7 +56,7 @@ def commands(key: str, client: str) -> Means:
     """Return what to type; *key* and *client* are ids."""
     return Means(
         reinitialize=f"bridgetender reinit --key {key}",
-        resume="bridgetender resume",
+        resume="bridgetender resume --all (or the --bridge, --client or --key that was paused)",
         activate=f"bridgetender clients set-status {client} active",
         enable=f"bridgetender keys enable {key}",
         look=f"bridgetender history {key}",
@@ -67,7 +67,7 @@ def requests(key: str, client: str) -> Means:
     """Return what to ask of the API; *key* and *client* are ids."""
     return Means(
         reinitialize=f"POST /api/admin/clients/{client}/api-keys/{key}/reinitialize",
-        resume="DELETE /api/admin/pauses",
+        resume="DELETE /api/admin/pauses with the scope and id that GET lists",
         activate=f'PATCH /api/admin/clients/{client} {{"status": "ACTIVE"}}',
         enable=f'PATCH /api/admin/api-keys/{key} {{"is_active": true}}',
         look=f"GET /api/admin/api-keys/{key}/history",

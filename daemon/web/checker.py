@@ -1,6 +1,6 @@
 """Proves credentials before they are stored, where the bridge can; says so where it cannot."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import ceil
 from typing import NoReturn, Protocol
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from daemon.bridges.checks import Check
 from daemon.entry import KeyEntry
 from daemon.store.people import Client
-from daemon.web.models import Checked, KeyRights, KeyWarning
+from daemon.web.models import Checked
 from daemon.web.problems import Problem
 from reconciler.model import BridgeName, ClientId, Credentials, Slot
 from reconciler.slots import connector_name
@@ -72,13 +72,12 @@ def _unproven(verdict: Verdict) -> str:
 
 
 def _checked(slot: Slot, found: Check) -> Checked:
-    rights = KeyRights(**asdict(found.rights)) if found.rights else None
     words = f"{slot.connector} accepted these credentials" if found.proven else "not proven"
     return Checked(
         verified="ok" if found.proven else "unknown",
         words=f"{words}: {found.why}" if found.why else words,
         bridge=slot.bridge,
         connector=slot.connector,
-        rights=rights,
-        warnings=[KeyWarning(code=each.code, text=each.text) for each in found.warnings],
+        rights=found.rights,
+        warnings=list(found.warnings),
     )

@@ -1,41 +1,36 @@
 """What to enter for a key of each exchange, as the bridge tells it; asked now and then."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Annotated, cast
 
 import anyio
 from fastapi import Depends, Request
 
 from daemon.bridges.offers import Offer
+from daemon.web.fresh import Fresh
 from reconciler.verdicts import Verdict
 
 Offers = Mapping[str, Offer]
 """By exchange."""
 
 
-@dataclass
 class ExchangeForms:
     """*ask* raises a verdict where a bridge does not tell: then every field is offered."""
 
-    ask: Callable[[], Awaitable[Offers]]
-    seconds: float = 600.0
-
-    def __post_init__(self) -> None:
-        self._offers: Offers = {}
-        self._until, self._asking = 0.0, anyio.Lock()
+    def __init__(self, ask: Callable[[], Awaitable[Offers]], seconds: float = 600.0) -> None:
+        self._ask = ask
+        self._last: Offers = {}
+        self._fresh = Fresh[Offers](seconds, lasting=lambda told: seconds if told else 3.0)
 
     async def exchanges(self) -> Offers:
-        async with self._asking:
-            if anyio.current_time() >= self._until:
-                try:
-                    with anyio.move_on_after(2.0):
-                        self._offers = await self.ask()
-                except Verdict:
-                    pass
-                rest = self.seconds if self._offers else 3.0
-                self._until = anyio.current_time() + rest
-            return self._offers
+        told, _ = await self._fresh.get("all", self._told)
+        return told
+
+    async def _told(self) -> Offers:
+        with suppress(Verdict), anyio.move_on_after(2.0):
+            self._last = await self._ask()
+        return self._last
 
 
 async def _forms(request: Request) -> ExchangeForms:

@@ -7,6 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from daemon.entry import KeyEntry, key_entry
+from daemon.rights import Warned
+from reconciler.model import Rights
 
 _LONGEST = 65_536
 _EMPTY = SecretStr("")
@@ -77,21 +79,6 @@ class ClientChange(Asked):
     status: Literal["ACTIVE", "PAUSED", "SUSPENDED"] | None = None
 
 
-class KeyRights(BaseModel):
-    """What a key may do; null is what its exchange does not tell."""
-
-    read: bool | None
-    trade: bool | None
-    withdraw: bool | None
-    ip_restricted: bool | None
-    expires_at: datetime | None
-
-
-class KeyWarning(BaseModel):
-    code: Annotated[str, Field(examples=["may_withdraw"])]
-    text: str
-
-
 class Standing(BaseModel):
     """One key and where it stands: `why` in words, `todo` what helps, `due_at` the next try.
 
@@ -120,8 +107,8 @@ class Standing(BaseModel):
     live_since: datetime | None
     verified: str
     verified_at: datetime | None
-    rights: KeyRights | None
-    warnings: list[KeyWarning]
+    rights: Rights | None
+    warnings: list[Warned]
 
 
 class KeyState(Standing):
@@ -137,8 +124,8 @@ class Checked(BaseModel):
     words: str
     bridge: str
     connector: str
-    rights: KeyRights | None
-    warnings: list[KeyWarning]
+    rights: Rights | None
+    warnings: list[Warned]
 
 
 class NewCheck(NewKey):
@@ -159,8 +146,8 @@ class AddedKey(BaseModel):
     trading_bridge_warning: str | None = None
     verified: Literal["ok", "unknown"] | None = None
     verified_words: str | None = None
-    rights: KeyRights | None = None
-    warnings: list[KeyWarning] = []
+    rights: Rights | None = None
+    warnings: list[Warned] = []
     key: KeyState
 
 

@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -44,9 +44,20 @@ def url_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(app: FastAPI, sock: socket.socket) -> None:
-    """Serve until cancelled; requests under way then have a second to end."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+async def serve(app: FastAPI, sock: socket.socket, proxies: Collection[str] = ()) -> None:
+    """Serve until cancelled; requests under way then have a second to end.
+
+    *proxies* are believed what they say in X-Forwarded-For and X-Forwarded-Proto; others are not,
+    on this machine neither.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+    )
     server = _Server(config)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_shielded, server, sock)

@@ -1,12 +1,11 @@
 """How a key is shown: where it stands, why, and what helps. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 
 from daemon.exchanges import doubts_of
-from daemon.rights import warnings_of
+from daemon.rights import Warned, warnings_of
 from daemon.store.status import BridgeStatus, KeyStatus
-from daemon.web.models import AddedKey, KeyRights, KeyState, KeyWarning, Standing
+from daemon.web.models import AddedKey, KeyState, Standing
 from daemon.words import cure, requests, sentence
 from reconciler.model import Instant, Phase, Reason
 
@@ -25,8 +24,8 @@ def standing(state: KeyStatus, now: Instant, down: Down) -> Standing:
         bridge_up=state.bridge not in down,
         why=sentence(reason, message),
         todo=cure(reason, requests(str(state.key_id), str(state.client_id))),
-        rights=KeyRights(**asdict(state.rights)) if state.rights else None,
-        warnings=[KeyWarning(**asdict(each)) for each in warnings_of(state.rights, now)],
+        rights=state.rights,
+        warnings=warnings_of(state.rights, now),
     )
 
 
@@ -63,8 +62,8 @@ def _why_not(key: KeyState) -> str:
     return "it has not ended yet, and goes on by itself" if waits else key.why
 
 
-def _unknown(words: str) -> KeyWarning:
-    return KeyWarning(code="unknown_exchange", text=words)
+def _unknown(words: str) -> Warned:
+    return Warned(code="unknown_exchange", text=words)
 
 
 def down_of(bridges: Iterable[BridgeStatus]) -> Down:

@@ -221,10 +221,10 @@ def rules(speed: float = 1.0, runbook: str = RUNBOOK) -> str:
     return "\n".join(_lines(speed, runbook)) + "\n"
 
 
-def resource() -> str:
+def resource(speed: float = 1.0, runbook: str = RUNBOOK) -> str:
     """Return the same as the Prometheus operator wants it."""
     kind = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n"
-    return f"{kind}metadata:\n  name: bridgetender\nspec:\n{indent(rules(), '  ')}"
+    return f"{kind}metadata:\n  name: bridgetender\nspec:\n{indent(rules(speed, runbook), '  ')}"
 
 
 def _lines(speed: float, runbook: str) -> Iterator[str]:
@@ -260,5 +260,5 @@ if __name__ == "__main__":
     parser.add_argument("--runbook", default=RUNBOOK, help="the address of the runbook's page")
     parser.add_argument("--kubernetes", action="store_true", help="as a PrometheusRule")
     wanted = parser.parse_args()
-    made = resource() if wanted.kubernetes else rules(wanted.speed, wanted.runbook)
-    sys.stdout.write(made)
+    make = resource if wanted.kubernetes else rules
+    sys.stdout.write(make(wanted.speed, wanted.runbook))

@@ -11,7 +11,8 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from types import MappingProxyType
 
-ROOT = Path(__file__).parent.parent.parent
+from deploy.release.packages import ROOT
+
 ALLOWED = frozenset(
     {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "PostgreSQL", "PSF-2.0"}
 )

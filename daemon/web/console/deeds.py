@@ -167,7 +167,8 @@ async def add_client(
         made = await keeper.add_client(name, account or None, visitor.caller.actor)
     except BadEntry as error:
         return done(request, "/console/clients", str(error), well=False)
-    return done(request, f"/console/clients/{made.id}", "Client added. Now add a key.")
+    here, doubt = f"/console/clients/{made.id}", await keeper.doubt_about(made)
+    return done(request, here, f"Client added. {doubt or 'Now add a key.'}", well=doubt is None)
 
 
 @routes.post("/clients/{client_id}/status")

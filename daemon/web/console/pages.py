@@ -209,7 +209,7 @@ async def show_key(
     request: Request, key_id: Id, keeper: Keeping, snapshot: Looked, forms: Forms, visitor: Seen
 ) -> Response:
     mine = [key for key in snapshot.keys if key.key_id == key_id]
-    tag = tag_of(mine, snapshot.pauses, visitor.caller.role)
+    tag = tag_of(mine, snapshot.down, snapshot.pauses, visitor.caller.role)
 
     async def found() -> tuple[KeyState, list[dict[str, Any]]]:
         excerpt = Excerpt(keys=[KeyId(key_id)])
@@ -287,8 +287,7 @@ def _standing(snapshot: Snapshot, client: Client) -> dict[str, Any]:
 def _of_client(snapshot: Snapshot, whose: ClientId) -> tuple[object, ...]:
     """Return all that a page about a client is made of."""
     client = [each for each in snapshot.clients if each.id == whose]
-    away = down_of(snapshot.bridges)
-    return client, snapshot.by_client.get(whose, ()), snapshot.pauses, away
+    return client, snapshot.by_client.get(whose, ()), snapshot.down, snapshot.pauses
 
 
 def _row(key: KeyStatus, down: Down) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from daemon.bridges.offers import Offer
 from daemon.rights import rights_words
-from daemon.web.models import KeyRights, Standing
+from daemon.web.models import Standing
 from daemon.web.sessions import Sessions
 from daemon.web.standing import hidden
 from daemon.words import BUTTONS, cure, relative, sentence, span
-from reconciler.model import Reason, Rights, Secret
+from reconciler.model import Reason, Secret
 from reconciler.verdicts import Undecryptable
 
 HERE = Path(__file__).parent
@@ -48,10 +48,6 @@ def _offer(offer: Offer) -> str:
     return json.dumps(asdict(offer))
 
 
-def _rights(rights: KeyRights) -> str:
-    return rights_words(Rights(**rights.model_dump()))
-
-
 def _cure(reason: str) -> str:
     return cure(reason, BUTTONS)
 
@@ -77,7 +73,7 @@ _templates.filters.update(
     todo=_todo,
     sentence=sentence,
     offer=_offer,
-    rights=_rights,
+    rights=rights_words,
 )
 
 
