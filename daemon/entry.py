@@ -4,7 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from daemon.exchanges import lacks
+from daemon.exchanges import lacks, nearest
 from reconciler.model import Secret
 
 _EXCHANGE = re.compile(r"[a-z0-9][a-z0-9_]{0,99}", re.IGNORECASE)
@@ -104,9 +104,11 @@ def exchange_name(text: str) -> str:
     """Return the checked name of an exchange, known or not. Raises BadEntry."""
     text = text.strip()
     if not _EXCHANGE.fullmatch(text):
+        near = nearest(text) if len(text) <= _NAMED else []
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
         raise BadEntry(
             "exchange: use the exchange's id, such as binance or okx: letters, digits and _,"
-            " at most 100 of them"
+            f" at most 100 of them{meant}"
         )
     return text
 

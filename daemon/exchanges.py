@@ -127,11 +127,17 @@ def lacks(exchange: str, field: str) -> bool:
     return WITHOUT.get(canonical(exchange)) == field
 
 
+def nearest(exchange: str) -> list[str]:
+    """Return the names of exchanges that may be meant; only one if it is another's other name."""
+    name = canonical(exchange)
+    return [name] if name in KNOWN else get_close_matches(name, [*KNOWN, *ALIASES])
+
+
 def doubts_of(exchange: str) -> list[str]:
     """Return what speaks against there being such an exchange, with the nearest names."""
     name = canonical(exchange)
     if name in KNOWN:
         return []
-    near = get_close_matches(name, [*KNOWN, *ALIASES])
+    near = nearest(exchange)
     hint = f"; did you mean {' or '.join(near)}?" if near else "."
     return [f"no exchange {exchange!r} is known here{hint} It is stored: the bridge may know more."]

@@ -63,7 +63,7 @@ class Keeper:
         await self._require_keyring()
         key_id = await People(self.engine, by).add_key(client_id, sealed(entry, self.keyring()))
         await self._next_attempt(client_id, {key_id}, {}, wait)
-        return added(await self.key(key_id))
+        return added(await self.key(key_id), await self._status.of_client(client_id))
 
     async def keys(self, client_id: ClientId) -> list[KeyState]:
         await self._require_client(client_id)

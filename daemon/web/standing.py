@@ -44,7 +44,14 @@ def hidden(phase: str, reason: str) -> bool:
     return phase in (Phase.PENDING, Phase.LIVE) and reason != Reason.PAUSED
 
 
-def added(key: KeyState) -> AddedKey:
+def added(key: KeyState, all_of_client: Iterable[KeyStatus]) -> AddedKey:
+    """Tell of a new key, and of what it displaces: a slot is the newest's of those that want it."""
+    slot = (key.bridge, key.connector)
+    rivals = [
+        each
+        for each in all_of_client
+        if each.is_active and each.key_id != key.id and (each.bridge, each.connector) == slot
+    ]
     live = key.phase == Phase.LIVE and key.reason != "changed"
     why = f"Trading Bridge connector initialization failed: {_why_not(key)}."
     return AddedKey(
@@ -52,7 +59,10 @@ def added(key: KeyState) -> AddedKey:
         id=key.id,
         trading_bridge_configured=live,
         trading_bridge_warning=None if live else f"{why} Use 'Reinitialize' button to retry.",
-        warnings=[_unknown(words) for words in doubts_of(key.exchange)],
+        warnings=[
+            *(Warned("unknown_exchange", words) for words in doubts_of(key.exchange)),
+            *(Warned("displaced", _displaced(each)) for each in rivals[-1:]),  # the newest
+        ],
         key=key,
     )
 
@@ -62,8 +72,11 @@ def _why_not(key: KeyState) -> str:
     return "it has not ended yet, and goes on by itself" if waits else key.why
 
 
-def _unknown(words: str) -> Warned:
-    return Warned(code="unknown_exchange", text=words)
+def _displaced(key: KeyStatus) -> str:
+    return (
+        f"It takes the place of the client's {key.exchange} key {str(key.key_id)[:8]}, which is not"
+        " used any more: delete this one, and that one is."
+    )
 
 
 def down_of(bridges: Iterable[BridgeStatus]) -> Down:

@@ -148,3 +148,12 @@ def test_a_field_that_the_exchange_does_not_have_may_be_empty_and_no_other() -> 
     ]:
         with pytest.raises(BadEntry, match=f"^{field}: is empty"):
             key_entry(exchange, key, secret)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [("gate.io", "gate"), ("crypto.com", "cryptocom"), ("Coinbase Pro", "coinbaseexchange")],
+)
+def test_an_exchange_that_is_written_otherwise_is_told_its_id(text: str, near: str) -> None:
+    with pytest.raises(BadEntry, match=rf"did you mean {near}\?"):
+        exchange_name(text)

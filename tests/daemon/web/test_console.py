@@ -266,3 +266,12 @@ async def test_an_address_that_nothing_is_at_is_told_by_a_page_to_people_alone(
     assert "There is no such thing" in page.text
     assert page.headers["content-type"].startswith("text/html")
     assert api.json()["code"] == "not_found"
+
+
+@pytest.mark.usefixtures("acme")
+async def test_a_client_that_meets_anothers_account_is_warned_of_when_it_is_added(
+    console: httpx.AsyncClient,
+) -> None:
+    form = {"name": "ACME capital"}
+    added = await console.post("/console/clients", data=form, follow_redirects=True)
+    assert "is that of the client &#39;Acme Capital&#39;, too" in added.text

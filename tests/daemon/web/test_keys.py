@@ -231,3 +231,15 @@ async def test_an_exchange_that_is_not_known_is_saved_with_a_doubt_and_the_neare
     assert doubt["code"] == "unknown_exchange"
     assert "did you mean binance" in doubt["text"]
     assert (await add(admin, acme, exchange="gate.io".replace(".", "_")))["warnings"] == []
+
+
+async def test_a_key_that_takes_anothers_place_says_whose(
+    admin: httpx.AsyncClient, acme: ClientId
+) -> None:
+    path = f"/api/admin/clients/{acme}/api-keys?wait=0"
+    first = (await admin.post(path, json=KEY)).json()
+    again = (await admin.post(path, json=KEY | {"api_key": "another-key"})).json()
+    assert first["warnings"] == []
+    (warning,) = again["warnings"]
+    assert warning["code"] == "displaced"
+    assert f"takes the place of the client's binance key {first['id'][:8]}" in warning["text"]
