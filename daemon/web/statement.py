@@ -78,7 +78,7 @@ class KeyBalance(BaseModel):
 class Statement(BaseModel):
     """All of a client's balances. `complete`: every active key's money is in it.
 
-    It is `age_seconds` old, and is asked for anew once it is older than `cached_for` seconds, or
+    Its oldest part is `age_seconds` old. It is asked for anew `cached_for` seconds after it was, or
     when a key has moved.
     """
 
@@ -121,7 +121,7 @@ def statement(
         client=client,
         complete=not missing,
         summary=_summary(expected, missing),
-        age_seconds=round(age.seconds, 1),
+        age_seconds=max(round(age.seconds, 1), *(line.age_seconds or 0.0 for line in lines), 0.0),
         cached_for=age.at_most,
         balances=[_balance(key.connector, each) for key, amounts in owned for each in amounts],
         totals=_totals((k.connector, each) for k, a in owned if not k.is_testnet for each in a),

@@ -182,6 +182,8 @@ async def test_a_person_looks_after_keys_in_the_console(  # noqa: PLR0915 - one 
     await expect(form.get_by_label("Wallet address")).to_be_visible()
     await expect(form.get_by_label("Private key")).to_be_visible()
     await exchange.fill("krakn")
+    await expect(form).to_contain_text("Which one: kraken")
+    await exchange.fill("no such exchange")
     await expect(form).to_contain_text("The bridge has no exchange of this name.")
     await fill(page, "okx", Issued(wrong.api_key, wrong.api_secret, "pass"))
     tried = await firm.attempts()

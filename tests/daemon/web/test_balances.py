@@ -100,6 +100,7 @@ async def test_an_exchange_that_is_late_holds_up_no_other_and_shows_what_it_told
     assert said["complete"] is False
     lines = {key["exchange"]: key for key in said["keys"]}
     assert lines["okx"]["age_seconds"] is not None
+    assert said["age_seconds"] == max(line["age_seconds"] or 0 for line in lines.values())
     assert lines["okx"]["words"].endswith(" old")
     assert lines["kraken"]["words"].startswith("kraken has not answered within 0.5 s")
     assert lines["kraken"]["words"] in said["summary"]

@@ -148,7 +148,8 @@ function fields() {
     let words = offer?.unfit || "";
     if (offer?.proves === false) words = `No call to ${name} proves a key before it trades.`;
     if (name && offers.size && !offer) {
-      const near = [...offers.keys()].filter((each) => each.startsWith(name)).slice(0, 5);
+      const alike = (each) => each.startsWith(name) || edits(each, name) <= 2;
+      const near = [...offers.keys()].filter(alike).slice(0, 5);
       words = near.length ? `Which one: ${near.join(", ")}?` : "The bridge has no exchange of this name.";
     }
     about.textContent = words;
@@ -156,6 +157,18 @@ function fields() {
   };
   form.elements.exchange.addEventListener("input", choose);
   choose();
+}
+
+// How many letters have to be put in, taken out or changed to make one word of the other.
+function edits(one, other) {
+  let row = [...Array(other.length + 1).keys()];
+  for (const [i, letter] of [...one].entries()) {
+    const next = [i + 1];
+    for (let j = 0; j < other.length; j++)
+      next.push(Math.min(row[j] + (letter === other[j] ? 0 : 1), row[j + 1] + 1, next[j] + 1));
+    row = next;
+  }
+  return row.at(-1);
 }
 
 // Sends a form whose secrets are to stay where they are if something is wrong with them.
