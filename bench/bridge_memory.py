@@ -81,6 +81,7 @@ async def _of_bridge(scratch: Path, origin: str, options: argparse.Namespace) ->
         "connectors": options.connectors,
         "markets_of_each_exchange": options.markets,
         "rss_mib_in_all": round(rss[1] / MEGA, 1),
+        "rss_kib_per_connector": round((rss[1] - rss[0]) / 1024 / options.connectors, 2),
         "adds_per_second": round(options.connectors / took),
         "cpu_us_per_add_with_http": round((cpu[1] - cpu[0]) / options.connectors * 1e6),
         "longest_stall_ms": round(longest[1] * 1000),

@@ -91,13 +91,10 @@ class Registry:
         self._accounts[account] = Account(account, self.now())
         self._empty[account] = None
         if len(self._empty) > self._most_empty:
-            self._forget(next(iter(self._empty)))
+            oldest = next(iter(self._empty))
+            del self._empty[oldest], self._accounts[oldest]
         self._move()
         return True
-
-    def _forget(self, account: str) -> None:
-        del self._accounts[account]
-        self._empty.pop(account, None)
 
     def accounts(self) -> list[Account]:
         return [self._accounts[name] for name in sorted(self._accounts)]
@@ -131,9 +128,9 @@ class Registry:
         self, account: str, name: str, offered: Offered, remote: Any, fingerprint: str | None
     ) -> Connector:
         """File a connector, in place of the one that was there."""
-        self.create(account)
+        held = self._accounts.setdefault(account, Account(account, self.now()))
         self._empty.pop(account, None)
-        connectors = self._accounts[account].connectors
+        connectors = held.connectors
         self.counts[name] += name not in connectors
         made = Connector(account, name, offered, remote, fingerprint, self.now())
         connectors[name] = made
@@ -153,7 +150,7 @@ class Registry:
         del held.connectors[name]
         self.counts[name] -= 1
         if not held.connectors:
-            self._forget(account)
+            del self._accounts[account]
         self._move()
         return True
 

@@ -32,7 +32,7 @@ KINDS: Mapping[Code, Kind] = {
     "throttled": Kind(
         429,
         "The exchange asks for patience",
-        "Wait `retry_after` seconds; every account of that exchange waits with you.",
+        "Wait `retry_after` seconds; other accounts may have to, too.",
     ),
     "unavailable": Kind(
         503,

@@ -19,7 +19,10 @@ def warn_of_exposed(files: Iterable[Path]) -> None:
 
 def is_exposed(file: Path) -> bool:
     """Tell whether anybody can read *file*: it is open, and so is every directory on the way."""
-    found = file.resolve()
-    return bool(found.stat().st_mode & stat.S_IROTH) and all(
-        parent.stat().st_mode & stat.S_IXOTH for parent in found.parents
-    )
+    try:
+        found = file.resolve(strict=True)
+        return bool(found.stat().st_mode & stat.S_IROTH) and all(
+            parent.stat().st_mode & stat.S_IXOTH for parent in found.parents
+        )
+    except OSError:
+        return False  # a pipe, say: there is nothing to close

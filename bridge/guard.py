@@ -52,10 +52,6 @@ class Guarded(Watched):
     def __del__(self) -> None:
         """Own no session, so have none to complain about."""
 
-    def quiet_s(self) -> float:
-        """Return for how many seconds nothing may be sent; who is not paced may always send."""
-        return 0.0
-
     def handle_errors(self, *told: Any) -> Any:
         """Let ccxt judge the answer, then refuse what it would let through.
 

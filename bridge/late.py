@@ -1,13 +1,13 @@
 """Questions to exchanges that outlast whoever asked: the next one to ask gets their answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Mapping
 from typing import Any, TypeVar
 
 KEPT_S = 30.0
 """Seconds for which an answer that came too late is kept."""
 Answer = dict[str, Any]
-Ask = Callable[[], Awaitable[Answer]]
+Ask = Callable[[], Coroutine[Any, Any, Answer]]
 K = TypeVar("K", bound=Hashable)
 
 
@@ -26,8 +26,8 @@ class Late:
                 await asyncio.wait(tasks.values(), timeout=wait_s)
         finally:
             for key, task in tasks.items():
-                if not task.done():
-                    self._keep(key, task)
+                if task.done():
+                    self._forget(key, task)
         return {key: task.result() if task.done() else None for key, task in tasks.items()}
 
     def close(self) -> None:
@@ -35,18 +35,13 @@ class Late:
             task.cancel()
 
     def _begun(self, key: Hashable, ask: Ask) -> asyncio.Task[Answer]:
-        if key in self._tasks:
-            return self._tasks.pop(key)
-        return asyncio.create_task(_asked(ask))
+        """Return the question that is under way, or has an answer that nobody fetched yet."""
+        if key not in self._tasks:
+            task = self._tasks[key] = asyncio.create_task(ask())
+            later = asyncio.get_running_loop().call_later
+            task.add_done_callback(lambda _: later(self._kept_s, self._forget, key, task))
+        return self._tasks[key]
 
-    def _keep(self, key: Hashable, task: asyncio.Task[Answer]) -> None:
-        def forget() -> None:
-            if self._tasks.get(key) is task:
-                del self._tasks[key]
-
-        self._tasks[key] = task
-        task.add_done_callback(lambda _: task.get_loop().call_later(self._kept_s, forget))
-
-
-async def _asked(ask: Ask) -> Answer:
-    return await ask()
+    def _forget(self, key: Hashable, task: asyncio.Task[Answer]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]

@@ -52,9 +52,8 @@ class Looks:
         if absent and default:
             return  # ccxt's own settings
         if isinstance(found, list) and type(place) is dict and not absent:
-            self.entries = (
-                found  # what ccxt has grouped, and a list in a list, are but parts of one
-            )
+            # what ccxt has grouped, and a list in a list, are but parts of one
+            self.entries = found
         if isinstance(place, list) and isinstance(key, int):
             # No first entry in an empty list is no fault, nor is what is not in that.
             if absent:

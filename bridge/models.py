@@ -2,9 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, SecretStr, StringConstraints, model_validator
+from pydantic import BaseModel, SecretStr, StrictBool, StringConstraints, model_validator
 
-from bridge.catalogue import TESTNET
+from bridge.catalogue import TESTNET, canonical
 from bridge.credentials import Offered
 
 # No slash and no control character: the name travels in paths.
@@ -21,21 +21,24 @@ class NewAccount(BaseModel):
     account_name: AccountName
 
 
-class Credentials(BaseModel):
+class Named(BaseModel):
     """`is_testnet` says the same as a connector's name that ends in `_testnet`."""
 
     connector_name: ConnectorName
-    is_testnet: bool = False
+    is_testnet: StrictBool = False
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.is_testnet:
+            self.connector_name = canonical(self.connector_name).removesuffix(TESTNET) + TESTNET
+        return self
+
+
+class Credentials(Named):
     api_key: SecretStr = SecretStr("")
     api_secret: SecretStr = SecretStr("")
     password: SecretStr | None = None
     memo: SecretStr | None = None
-
-    @model_validator(mode="after")
-    def _named(self) -> Self:
-        if self.is_testnet and not self.connector_name.endswith(TESTNET):
-            self.connector_name += TESTNET
-        return self
 
     def offered(self) -> Offered:
         return Offered(
@@ -57,6 +60,5 @@ class Check(Credentials):
     account_name: AccountName | None = None
 
 
-class Slot(BaseModel):
+class Slot(Named):
     account_name: AccountName
-    connector_name: ConnectorName

@@ -148,7 +148,11 @@ class Lane:
     def _sent_away(self, who: Hashable | None, cost: float) -> Trouble:
         self.watch.sent_away(self.exchange, self.egress)
         after = self.line.promise(who, cost, self._home.time())
-        why = "it has told us to wait" if self.quiet_s else "too many calls wait for their turn"
+        why = (
+            "it has told us to wait"
+            if self.quiet_for(who)
+            else "too many calls wait for their turn"
+        )
         words = f"{self.exchange} asks for patience: {why}, so this call was not sent"
         return Trouble("throttled", words, retry_after=after)
 

@@ -28,12 +28,12 @@ from bridge.session import Outward
 
 log = structlog.get_logger()
 
+# Who lists markets to those with a key alone: a keyless template goes without.
+LISTS_TO_KEYS_ALONE = frozenset({"alpaca", "mudrex"})
 # Their balances read the same with and without markets, so an outage of the market list or a
 # first load of half a second is no reason to keep anybody waiting. The others may need it to
 # name an asset (Kraken's XXBT is BTC), or ask for markets inside.
-READS_WITHOUT_MARKETS = frozenset({"alpaca", "binance", "bybit", "kucoin", "mudrex", "okx"})
-# Who lists markets to those with a key alone: a keyless template goes without.
-LISTS_TO_KEYS_ALONE = frozenset({"alpaca", "mudrex"})
+READS_WITHOUT_MARKETS = LISTS_TO_KEYS_ALONE | {"binance", "bybit", "kucoin", "okx"}
 # What ccxt asks with the account's own key while it loads markets, and a keyless template cannot:
 # without it, a KuCoin account of the high-frequency kind reads as empty.
 ASKED_WHILE_LOADING = {"kucoin": "load_migration_status"}

@@ -56,14 +56,19 @@ ERRORS = """```
 
 A backend of the bridge's usual contract works unchanged: `tests/bridge/story_client.py` is one.
 What is new for it is optional: `fingerprint`, a label that comes back in the listing and makes an
-add that is repeated change nothing; `verify=true`, which proves before it adds.
+add that is repeated change nothing; `verify=true`, which proves before it adds; `is_testnet`, which
+says the same as a connector's name that ends in `_testnet`; `wait`, the seconds after which
+`/portfolio` tells what is there, and of the others `timeout`: their answers are kept for 30 s.
+
+Balances are those that ccxt's `fetch_balance` tells. Only of a classic Bybit account the spot
+wallet is shown, where ccxt asks for the contract one.
 
 ## Errors
 
 Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail` for
-people, `code` for programs, and `retry_after` in seconds where somebody said so. None repeats what
-was sent. An exchange that fails in `/portfolio` is a `{"error", "code"}` beside the balances of the
-others.
+people, `code` for programs, and `retry_after` in seconds where the exchange said so or the bridge
+keeps quiet for so long. None repeats what was sent. An exchange that fails in `/portfolio` is a
+`{"error", "code"}` beside the balances of the others.
 
 | code | status | means | what to do |
 |---|---|---|---|

@@ -42,7 +42,7 @@ def changed(exchange: str, field: str) -> Offered:
 
 def guarded(exchange: str, **settings: object) -> Any:
     """Return real ccxt behind our guard, with keys, and with a market so that it asks for none."""
-    kind = type(exchange, (Guarded, exchange_class(exchange)), {})
+    kind = type(exchange, (Guarded, exchange_class(exchange)), {"quiet_s": lambda _: 0.0})
     remote: Any = kind({"enableRateLimit": False, **settings})
     wanted = [field for field, want in remote.requiredCredentials.items() if want]
     filled = fill(exchange, wanted, offered(exchange))

@@ -54,6 +54,7 @@ async def send(bridge: httpx.AsyncClient, exchange: str, **fields: Any) -> httpx
         ),
         ("kraken_testnet", {}, 400, "unsupported", "testnet"),
         ("kraken", {"is_testnet": True}, 400, "unsupported", "testnet"),
+        ("Kraken_Testnet", {"is_testnet": True}, 400, "unsupported", "kraken_testnet: it has no"),
         ("binanse", {}, 400, "unsupported", "binance"),
         ("bitmart", {}, 400, "unsupported", "does not know it any more"),
     ],

@@ -160,6 +160,11 @@ async def test_a_testnet_connector_lives_beside_the_real_one(
         added = await add("binance", api_key="key-of-binance", is_testnet=testnet)
         assert added.json()["connector"] == name
         assert (await add(name, api_key="key-of-binance")).json()["connector"] == name
+        slot = {"account_name": "acme", "connector_name": "binance", "is_testnet": testnet}
+        assert (await bridge.post("/connectors/verify", json=slot)).status_code == 200
+    await bridge.delete("/connectors/acme/binance_testnet")
+    assert (await bridge.post("/connectors/verify", json=slot)).status_code == 404
+    await add("binance_testnet", api_key="key-of-binance")
     balances = (await bridge.get("/portfolio?account=acme")).json()["balances"]
     assert {name: shown["BTC"]["total"] for name, shown in balances.items()} == {
         "binance": 0.6,
@@ -314,6 +319,13 @@ def test_an_account_goes_with_its_last_connector() -> None:
     assert [account.name for account in registry.accounts()] == ["a"]
     registry.remove("a", "okx")
     assert registry.accounts() == []
+
+
+def test_an_account_that_comes_with_a_connector_takes_no_others_place() -> None:
+    registry = Registry(empty=1)
+    registry.create("waits")
+    registry.put("comes", "binance", Offered(), None, None)
+    assert [account.name for account in registry.accounts()] == ["comes", "waits"]
 
 
 def test_of_the_accounts_that_never_had_a_connector_only_the_newest_are_kept() -> None:

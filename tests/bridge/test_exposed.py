@@ -1,6 +1,7 @@
 """Which files with secrets are open to everybody, and what is said of them at start."""
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,3 +78,10 @@ def test_a_bridge_says_at_start_what_is_open_and_how_to_close_it(start: Any, pub
     assert (told["level"], told["file"], told["mode"]) == ("warning", str(token), "0644")
     assert told["run"].startswith(f"chmod 600 {token} ")
     assert "canary" not in said
+
+
+def test_what_comes_through_a_pipe_is_no_file_to_close() -> None:
+    reader, writer = os.pipe()
+    assert not is_exposed(Path(f"/dev/fd/{reader}"))
+    os.close(reader)
+    os.close(writer)

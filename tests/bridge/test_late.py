@@ -58,3 +58,14 @@ async def test_an_answer_that_nobody_fetches_is_forgotten() -> None:
     while late._tasks:  # noqa: ASYNC110  (two turns of the event loop, and nothing tells of them)
         await asyncio.sleep(0)
     assert await late.asked({"x": exchange}, 5) == {"x": {"asked": 2}}
+
+
+async def test_many_who_ask_at_once_ask_one_question_and_none_is_left_at_the_end() -> None:
+    late, exchange = Late(), Exchange()
+    told = await asyncio.gather(*(late.asked({"x": exchange}, 0) for _ in range(5)))
+    assert told == [{"x": None}] * 5
+    assert exchange.asked <= 1
+    late.close()
+    (task,) = late._tasks.values()
+    await asyncio.wait([task])
+    assert task.cancelled()
