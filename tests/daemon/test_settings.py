@@ -40,6 +40,7 @@ WRONG = {
     "BRIDGETENDER_CONCURRENCY": "0",
     "BRIDGETENDER_RESYNC_SECONDS": "often",
     "BRIDGETENDER_EXCHANGE_RATES": "binance=fast",
+    "BRIDGETENDER_API_PROXIES": "the-ingress",
     "TRADING_BRIDGE_URL": "http://bridge.example",
     "TRADING_BRIDGE_CA_FILE": "relative.pem",
 }
@@ -119,7 +120,9 @@ def test_every_setting_is_read_from_its_place() -> None:
         BRIDGETENDER_POLL_SECONDS="2",
         BRIDGETENDER_RESYNC_SECONDS="12.5",
         BRIDGETENDER_STATE_DIR="/srv/state",
+        BRIDGETENDER_API_PROXIES="10.0.0.7, 10.1.0.0/16",
     )
+    assert settings.api_proxies == {"10.0.0.7", "10.1.0.0/16"}
     (bridge,) = settings.bridges
     assert bridge.access == Access(Secret("t"), ca_file=Path("/ca.pem"))
     assert bridge.plain_http
@@ -320,6 +323,8 @@ def test_files_with_secrets_that_everybody_may_read_are_named() -> None:
         assert open_files(said) == [place / "key"]
         said["BRIDGETENDER_CONFIG"] = f"{place}/config"
         assert open_files(said) == [place / "key", place / "config"]
+        said["BRIDGETENDER_WEBHOOK_SECRET_FILE"] = f"{place}/plain"
+        assert set(open_files(said)) == {place / "key", place / "config", place / "plain"}
         place.chmod(0o700)
         assert open_files(said) == []
 
