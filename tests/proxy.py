@@ -23,6 +23,12 @@ class Proxy:
         """Told of what clients send, before it is passed on."""
         self.held = b""
         """What is kept."""
+        self._clients: set[StreamWriter] = set()
+
+    def say(self, words: bytes) -> None:
+        """Tell all clients something that the target never said."""
+        for client in self._clients:
+            client.write(words)
 
     def hold(self) -> None:
         self._open.clear()
@@ -47,9 +53,11 @@ class Proxy:
         except OSError:
             to_client.close()
             return
+        self._clients.add(to_client)
         await asyncio.gather(
             self._pump(client, to_server, asking=True), self._pump(server, to_client)
         )
+        self._clients.remove(to_client)
 
     async def _pump(
         self, source: StreamReader, sink: StreamWriter, *, asking: bool = False

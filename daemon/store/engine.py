@@ -133,7 +133,7 @@ def _for_asyncpg(url: URL, name: str) -> URL:
 
 _AWAY = (
     *(SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError),
-    *(OSError, TimeoutError),
+    *(asyncpg.InternalClientError, OSError, TimeoutError),
 )
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _PARAMETERS = {"host", "port", "ssl", "target_session_attrs"}
@@ -166,12 +166,16 @@ async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Yield a connection. Raises StoreError for whatever the database does.
 
     One that may only read is not used again: where it leads to, or what it was told when it began,
-    may have changed.
+    may have changed. Nor is one whose server has said its last word while nobody asked: to asyncpg
+    it is open until it is closed, and in disorder.
     """
     with storing():
         async with engine.connect() as connection:
             try:
                 yield connection
+            except asyncpg.InternalClientError as error:
+                await connection.invalidate(error)
+                raise
             except (DBAPIError, asyncpg.PostgresError) as error:
                 if sqlstate(error) == _READ_ONLY:
                     await connection.invalidate(error)

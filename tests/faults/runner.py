@@ -83,8 +83,17 @@ async def _trial(scene: Scene, fault: Fault) -> tuple[Findings, float | None]:
         await crowd.go_about(fault.bustle)
     await crowd.finish()
     seconds = await converged(audit)
+    _require_running(scene)
     found = await audit.findings()
     return found, seconds if await audit.settled() else None
+
+
+def _require_running(scene: Scene) -> None:
+    for name in scene.daemons:
+        if scene.site.children[name].returncode is not None:
+            raise AssertionError(
+                f"{name} has ended; its last words: {scene.site.logged(name)[-900:]}"
+            )
 
 
 async def converged(audit: Audit) -> float | None:

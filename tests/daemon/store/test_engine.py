@@ -1,13 +1,17 @@
+import struct
+
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from sqlalchemy import TextClause, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.embedded.postgres import Server
 from daemon.store.direct import ask
-from daemon.store.engine import make_engine, require_writable, transaction
+from daemon.store.engine import connected, driver_of, make_engine, require_writable, transaction
 from reconciler.verdicts import StoreError
 from tests.bouncer import bouncing
+from tests.proxy import Proxy
 
 pytestmark = pytest.mark.anyio
 SECRET = "hunter2-canary"
@@ -142,6 +146,42 @@ async def test_connections_that_the_server_closed_are_replaced_before_they_are_u
         await at_once(engine, 4)  # raises nothing
     await other.dispose()
 
+
+@pytest.mark.parametrize("way", ["alchemy", "direct"])
+async def test_a_connection_that_was_told_its_end_and_not_closed_yet_is_used_once_at_most(
+    postgres: Server, database_url: str, way: str
+) -> None:
+    """As between the last word of a server that dies and the end of its connection."""
+    url = make_url(database_url)
+    async with Proxy(postgres.socket / ".s.PGSQL.5432").running() as proxy:
+        engine = make_engine(
+            f"postgresql://{url.username}@127.0.0.1:{proxy.port}/{url.database}?sslmode=disable",
+            pool_size=1,
+        )
+
+        async def doubled(number: int) -> int:
+            if way == "alchemy":
+                return await double(engine, number)
+            return int((await ask(engine, times(2), {"n": number}))[0][0])
+
+        assert await doubled(1) == 2
+        async with connected(engine) as connection:
+            driver = await driver_of(connection)
+        proxy.say(_message(b"S", b"application_name\0told\0") + _LAST_WORDS)
+        while driver.get_settings().application_name != "told":
+            await checkpoint()
+        with pytest.raises(StoreError):
+            await doubled(1)
+        assert await doubled(2) == 4
+        await engine.dispose()
+
+
+def _message(kind: bytes, words: bytes) -> bytes:
+    """https://www.postgresql.org/docs/current/protocol-message-formats.html"""
+    return kind + struct.pack("!i", 4 + len(words)) + words
+
+
+_LAST_WORDS = _message(b"E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0")
 
 _END_ALL_OTHERS = text("""
 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
