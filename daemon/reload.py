@@ -20,10 +20,11 @@ log = structlog.get_logger()
 Reread = Callable[[], Settings]
 """Returns the settings as they are now. May raise BadSettings."""
 
-_CHANGES = (
+CHANGES = (
     *("keyring", "bridges", "log_json", "log_level", "history_days", "audit_days", "rules"),
     *("webhook_url", "webhook_secret", "webhook_pause", "console_url"),
 )
+"""The fields of `Settings` that take effect without a restart."""
 
 
 async def reload(parts: Parts, fleet: Fleet, vault: FernetVault, reread: Reread) -> None:
@@ -51,9 +52,9 @@ async def _take_over(parts: Parts, fleet: Fleet, vault: FernetVault, wanted: Set
     left = [
         each.name
         for each in fields(Settings)
-        if each.name not in _CHANGES and getattr(wanted, each.name) != getattr(before, each.name)
+        if each.name not in CHANGES and getattr(wanted, each.name) != getattr(before, each.name)
     ]
-    changed = {name: getattr(wanted, name) for name in _CHANGES}
+    changed = {name: getattr(wanted, name) for name in CHANGES}
     parts.settings = replace(before, **changed)
     logs.configure(json=wanted.log_json, level=wanted.log_level)
     if wanted.keyring is not None:

@@ -6,14 +6,12 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
-from daemon import values
 from daemon.bridges.access import Access
 from daemon.bridges.address import BadBridgeUrl, address
-from daemon.sources import CONFIG, Found, Source, Sources, exposed
-from daemon.values import Reader, of_text
+from daemon.every_setting import BRIDGE, RULES, SETTINGS, VARIABLES, Setting
+from daemon.sources import Found, Source, Sources, exposed
 from daemon.vault import Keyring
 from reconciler.model import BridgeName, Secret
 from reconciler.routes import MAIN, Routes
@@ -106,14 +104,14 @@ def read(environment: Mapping[str, str], kind: type[T]) -> T:
     mistakes: list[str] = []
     wanted = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]  # a dataclass
     needed = [name for name, each in wanted.items() if each.default is MISSING]
-    found = _taken(sources.top, _SETTINGS, wanted.keys() & _SETTINGS.keys(), needed, mistakes)
+    found = _taken(sources.top, SETTINGS, wanted.keys() & SETTINGS.keys(), needed, mistakes)
     if "rules" in wanted:
         found["rules"] = _rules(sources.top, mistakes)
     if "bridges" in wanted:
         found["bridges"] = _bridges(sources, mistakes)
     if "keyring" in wanted and not found.get("keyring") and "database_url" in found:
         # a database of our own comes with a keyring; somebody else's does not
-        mistakes += _lacking(sources.top, mistakes, "encryption_key", _SETTINGS["keyring"].example)
+        mistakes += _lacking(sources.top, mistakes, "encryption_key", SETTINGS["keyring"].example)
     if found.get("webhook_url") and not found.get("webhook_secret"):
         mistakes += _lacking(sources.top, mistakes, "webhook_secret", _SIGNED)
     mistakes += [
@@ -161,8 +159,8 @@ def unknown(environment: Mapping[str, str]) -> list[str]:
 
     Those that Kubernetes makes for a Service of our name are none of them.
     """
-    known = {CONFIG, *_OTHERS, *(f"BRIDGETENDER_{name.upper()}" for name in _KNOWN)}
-    known |= {f"TRADING_BRIDGE_{name.upper()}" for name in _BRIDGE_SETTINGS}
+    known = {*VARIABLES, *(f"BRIDGETENDER_{name.upper()}" for name in _KNOWN)}
+    known |= {f"TRADING_BRIDGE_{name.upper()}" for name in BRIDGE}
     ours = [name for name in environment if name.startswith(("BRIDGETENDER_", "TRADING_BRIDGE_"))]
     return [
         f"{name}{_near(name, known)}"
@@ -170,9 +168,6 @@ def unknown(environment: Mapping[str, str]) -> list[str]:
         if name.removesuffix("_FILE") not in known and name not in known
         if not environment[name].startswith("tcp://") and "_SERVICE_" not in name
     ]
-
-
-_OTHERS = ("BRIDGETENDER_DEBUG", "BRIDGETENDER_POSTGRES_BIN", "BRIDGETENDER_SKIPS_FORBIDDEN")
 
 
 def _near(place: str, known: Sequence[str] | set[str]) -> str:
@@ -183,18 +178,9 @@ def _near(place: str, known: Sequence[str] | set[str]) -> str:
 # -- taking ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """What a setting is called, what reads it, and an example for where it is missing."""
-
-    name: str
-    read: Reader
-    example: str = ""
-
-
 def _taken(
     source: Source,
-    settings: Mapping[str, _Setting],
+    settings: Mapping[str, Setting],
     wanted: Sequence[str] | set[str],
     needed: Sequence[str],
     mistakes: list[str],
@@ -216,7 +202,7 @@ def _taken(
     return taken
 
 
-def _value(found: Found, setting: _Setting) -> object:
+def _value(found: Found, setting: Setting) -> object:
     try:
         return setting.read(found.said)
     except ValueError as error:
@@ -226,7 +212,7 @@ def _value(found: Found, setting: _Setting) -> object:
 
 
 def _rules(source: Source, mistakes: list[str]) -> Rules:
-    taken = _taken(source, _RULES, set(_RULES), (), mistakes)
+    taken = _taken(source, RULES, set(RULES), (), mistakes)
     if lease := taken.get("lease"):
         taken |= {"renew": lease / 3, "courtesy": lease * 2 / 3}
     return replace(Rules(), **taken)
@@ -234,7 +220,7 @@ def _rules(source: Source, mistakes: list[str]) -> Rules:
 
 def _bridges(sources: Sources, mistakes: list[str]) -> tuple[BridgeSettings, ...]:
     bridges = tuple(_bridge(name, source, mistakes) for name, source in sources.bridges.items())
-    known = [f"TRADING_BRIDGE_{setting.name.upper()}" for setting in _BRIDGE_SETTINGS.values()]
+    known = [f"TRADING_BRIDGE_{setting.name.upper()}" for setting in BRIDGE.values()]
     said = sources.top.environment
     ours = [n for k in known for n in (k, f"{k}_FILE") if said.get(n, "").strip()]
     if ours and MAIN not in sources.bridges:
@@ -247,10 +233,10 @@ def _bridges(sources: Sources, mistakes: list[str]) -> tuple[BridgeSettings, ...
 
 
 def _bridge(name: str, source: Source, mistakes: list[str]) -> BridgeSettings:
-    taken = _taken(source, _BRIDGE_SETTINGS, set(_BRIDGE_SETTINGS), (), mistakes)
+    taken = _taken(source, BRIDGE, set(BRIDGE), (), mistakes)
     mistakes += [
-        f"{place}: there is no such setting{_near(place, [*_BRIDGE_SETTINGS])}"
-        for place in source.unknown([*_BRIDGE_SETTINGS])
+        f"{place}: there is no such setting{_near(place, [*BRIDGE])}"
+        for place in source.unknown([*BRIDGE])
     ]
     access = Access(**{each: taken.pop(each) for each in _ACCESS & taken.keys()})
     bridge = BridgeSettings(BridgeName(name), access=access, **taken)
@@ -314,77 +300,5 @@ def _wrong_routes(bridges: Sequence[BridgeSettings]) -> Iterator[str]:
             yield f"{kind}: {', '.join(map(repr, twice))}: is named in more than one bridge"
 
 
-# -- the settings ----------------------------------------------------------------------------
-
-_SETTINGS: Mapping[str, _Setting] = MappingProxyType(
-    {
-        "database_url": _Setting(
-            "database_url",
-            of_text(values.database),
-            "postgresql://user:password@host:5432/database",
-        ),
-        "listen_url": _Setting("listen_url", of_text(values.listen)),
-        "keyring": _Setting(
-            "encryption_key",
-            of_text(values.keyring),
-            "a Fernet key, or several; see 'bridgetender new-key'",
-        ),
-        "state_dir": _Setting("state_dir", of_text(values.path)),
-        "health_host": _Setting("health_host", values.text),
-        "health_port": _Setting("health_port", of_text(values.port)),
-        "api_host": _Setting("api_host", values.text),
-        "api_port": _Setting("api_port", of_text(values.port)),
-        "api_proxies": _Setting("api_proxies", values.proxies),
-        "log_json": _Setting("log_format", of_text(values.is_json)),
-        "log_level": _Setting("log_level", of_text(values.level)),
-        "history_days": _Setting("history_days", of_text(values.whole(1, 36_500))),
-        "audit_days": _Setting("audit_days", of_text(values.whole(2, 36_500))),
-        "first_token": _Setting("first_token", of_text(values.first_token)),
-        "balances": _Setting("balances_seconds", of_text(values.seconds(0.1, 30))),
-        "webhook_url": _Setting("webhook_url", of_text(values.webhook)),
-        "webhook_secret": _Setting("webhook_secret", of_text(values.webhook_secret)),
-        "webhook_pause": _Setting("webhook_pause_seconds", of_text(values.seconds(0, 864_000))),
-        "console_url": _Setting("console_url", of_text(values.web_address)),
-        "poll": _Setting("poll_seconds", of_text(values.seconds(0.1, 600))),
-    }
-)
-_RULES: Mapping[str, _Setting] = MappingProxyType(
-    {
-        "concurrency": _Setting("concurrency", of_text(values.whole(1, 1_000))),
-        "concurrency_start": _Setting("concurrency_start", of_text(values.whole(1, 1_000))),
-        "rates": _Setting("exchange_rates", values.rates),
-    }
-    | {
-        name: _Setting(f"{name}_seconds", of_text(values.seconds(low, high)))
-        for name, low, high in (
-            ("resync", 1, 3_600),
-            ("pulse", 0.1, 3_600),
-            ("second_look", 0.1, 60),
-            ("lease", 3, 600),
-            ("verify_every", 10, 864_000),
-            ("verify_again", 1, 86_400),
-            ("recheck_refused", 60, 8_640_000),
-            ("recheck_unsupported", 60, 8_640_000),
-            ("grace", 0, 600),
-        )
-    }
-)
-_BRIDGE_SETTINGS: Mapping[str, _Setting] = MappingProxyType(
-    {
-        "url": _Setting("url", values.text, "https://host:port, http://127.0.0.1:port, unix:/path"),
-        "token": _Setting("token", of_text(values.token)),
-        "user": _Setting("user", values.text),
-        "password": _Setting("password", of_text(values.secret)),
-        "ca_file": _Setting("ca_file", of_text(values.path)),
-        "cert_file": _Setting("cert_file", of_text(values.path)),
-        "key_file": _Setting("key_file", of_text(values.path)),
-        "proxy": _Setting("proxy", of_text(values.proxy)),
-        "plain_http": _Setting("plain_http", of_text(values.yes)),
-        "concurrency": _Setting("concurrency", of_text(values.whole(1, 1_000))),
-        "default": _Setting("default", of_text(values.yes)),
-        "exchanges": _Setting("exchanges", values.texts),
-        "clients": _Setting("clients", values.texts),
-    }
-)
 _ACCESS = {each.name for each in fields(Access)}
-_KNOWN = [each.name for each in (*_SETTINGS.values(), *_RULES.values())]
+_KNOWN = [each.name for each in (*SETTINGS.values(), *RULES.values())]

@@ -42,7 +42,7 @@ class Source:
 
     def file(self, name: str, config: Path | None) -> Path | None:
         """Return the file that says *name*, if one does; *config* is the TOML file."""
-        for variable in self._variables(name):
+        for variable in self.variables(name):
             if path := self.environment.get(f"{variable}_FILE", "").strip():
                 return Path(path)
             if self.environment.get(variable, "").strip():
@@ -61,7 +61,7 @@ class Source:
         """Return the place to name where *name* is missing."""
         if self.table:
             return f"{self.title}{name}"
-        for variable in self._variables(name):
+        for variable in self.variables(name):
             return f"{variable} (or {variable}_FILE)"
         return f"{self.title}{name}"
 
@@ -71,7 +71,7 @@ class Source:
         return [f"{self.title}{name}" for name in self.table if name not in names]
 
     def _in_environment(self, name: str) -> Found | None:
-        for variable in self._variables(name):
+        for variable in self.variables(name):
             text, path = (
                 self.environment.get(variable, ""),
                 self.environment.get(f"{variable}_FILE"),
@@ -84,7 +84,7 @@ class Source:
                 return Found(variable, text.strip())
         return None
 
-    def _variables(self, name: str) -> Sequence[str]:
+    def variables(self, name: str) -> Sequence[str]:
         """Return the environment's names for *name*, the one that people know first."""
         plain = [name.upper()] if name in self.plain else []
         return plain if self.prefix is None else [*plain, f"{self.prefix}{name.upper()}"]

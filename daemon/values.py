@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -164,27 +165,35 @@ def signing_key(secret: Secret) -> bytes:
     return said.encode()
 
 
-def port(said: str) -> int:
-    return whole(0, 65_535)(said)
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Reads a whole number between these two, both included."""
+
+    low: int
+    high: int
+
+    def __call__(self, said: Said) -> int:
+        plain = text(said)
+        if not plain.isascii() or not plain.isdigit() or not self.low <= int(plain) <= self.high:
+            raise ValueError(f"is not a whole number from {self.low} to {self.high}")
+        return int(plain)
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    def read(said: str) -> int:
-        if not said.isascii() or not said.isdigit() or not low <= int(said) <= high:
-            raise ValueError(f"is not a whole number from {low} to {high}")
-        return int(said)
-
-    return read
+PORT = Whole(0, 65_535)
 
 
-def seconds(low: float, high: float) -> Callable[[str], timedelta]:
-    def read(said: str) -> timedelta:
-        plain = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", said)
-        if not plain or not low <= float(said) <= high:
-            raise ValueError(f"is not a number of seconds from {low:g} to {high:g}")
-        return timedelta(seconds=float(said))
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Reads a number of seconds between these two, both included."""
 
-    return read
+    low: float
+    high: float
+
+    def __call__(self, said: Said) -> timedelta:
+        plain = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text(said))
+        if not plain or not self.low <= float(plain[0]) <= self.high:
+            raise ValueError(f"is not a number of seconds from {self.low:g} to {self.high:g}")
+        return timedelta(seconds=float(plain[0]))
 
 
 def yes(said: str) -> bool:

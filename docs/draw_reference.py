@@ -13,8 +13,8 @@ from daemon.cli.exits import MEANINGS
 HEAD = """# Commands
 
 Every command, drawn from the code by `python -m docs.draw_reference`. `bridgetender COMMAND --help`
-says the same. Settings come from the environment, see [operations](operations.md); secrets are
-never arguments. With `--json` exactly one document is printed on stdout; warnings go to stderr.
+says the same. What they need to know comes from the [settings](settings.md); secrets are never
+arguments. With `--json` exactly one document is printed on stdout; warnings go to stderr.
 
 ## Exit codes
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import draw_bridge, draw_pacing, draw_phases, draw_reference, draw_verdicts
+from docs import draw_bridge, draw_pacing, draw_phases, draw_reference, draw_settings, draw_verdicts
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -16,6 +16,10 @@ def test_the_picture_of_the_phases_is_drawn_from_the_code() -> None:
 
 def test_the_reference_of_commands_is_drawn_from_the_code() -> None:
     assert (ROOT / "docs/reference.md").read_text() == draw_reference.page()
+
+
+def test_the_page_of_settings_is_drawn_from_the_code() -> None:
+    assert (ROOT / "docs/settings.md").read_text() == draw_settings.page()
 
 
 def test_the_table_of_verdicts_is_drawn_from_the_code() -> None:
