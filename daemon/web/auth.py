@@ -14,7 +14,7 @@ from fastapi.security import HTTPBearer
 from daemon.store.audit import Actor
 from daemon.store.tokens import Tokens
 from daemon.tokens import Role, Token, digest_of
-from daemon.web.attempts import Failures
+from daemon.web.attempts import Denied, Failures
 from daemon.web.problems import Problem
 from reconciler.model import ClientId, Secret
 from reconciler.ports import Clock
@@ -44,25 +44,37 @@ class Caller:
 
 @dataclass(slots=True)
 class Gate:
-    """Knows tokens by their digests, and lets nobody try them out."""
+    """Knows tokens by their digests. After many wrong ones an address is asked to wait.
+
+    A good token opens all the same: one script with an old token locks out nobody behind the same
+    proxy, and tokens are too long to be guessed at any pace. What is spared is the database.
+    """
 
     tokens: Tokens
     clock: Clock
     failures: Failures = field(default_factory=Failures)
+    denied: Denied = field(default_factory=Denied)
     _held: dict[UUID, tuple[Caller | None, float]] = field(default_factory=dict)
 
     async def caller(self, token: Secret | None, address: str) -> Caller:
         """Return whose *token* it is. Raises Problem, StoreError."""
+        known = await self._known(token, address) if token else None
+        if known is not None:
+            return _caller(known)
+        if token is not None:
+            self._failed(address)
+        words = "Send a valid token: Authorization: Bearer TOKEN"
+        raise Problem("unauthorized", words, headers={"WWW-Authenticate": "Bearer"})
+
+    def _failed(self, address: str) -> None:
+        """Raises Problem if a wrong token is one too many from *address*."""
         if wait := self.failures.wait(address, monotonic()):
-            words = "Too many wrong tokens came from your address; wait, then try again."
+            words = (
+                "This token opens nothing, and too many such came from your address. A valid one"
+                " opens at once; wait before you try another."
+            )
             raise Problem("throttled", words, headers={"Retry-After": str(ceil(wait))})
-        known = await self._known(token) if token else None
-        if known is None:
-            if token is not None:
-                self.failures.failed(address, monotonic())
-            words = "Send a valid token: Authorization: Bearer TOKEN"
-            raise Problem("unauthorized", words, headers={"WWW-Authenticate": "Bearer"})
-        return _caller(known)
+        self.failures.failed(address, monotonic())
 
     async def holder(self, token_id: UUID, *, recent: bool = False) -> Caller | None:
         """Return who holds the token while it is good; *recent*: or was so a moment ago."""
@@ -81,12 +93,16 @@ class Gate:
         """Know nobody from a moment ago."""
         self._held.clear()
 
-    async def _known(self, token: Secret) -> Token | None:
+    async def _known(self, token: Secret, address: str) -> Token | None:
         """Return the token if it is good. It is found by a digest, which tells no time apart."""
         if len(token.reveal()) > _LONGEST:
             return None
-        found, now = await self.tokens.find(digest_of(token)), self.clock.now()
+        digest = digest_of(token)
+        if self.failures.wait(address, monotonic()) and self.denied.has(digest, monotonic()):
+            return None
+        found, now = await self.tokens.find(digest), self.clock.now()
         if found is None or not found.good(now):
+            self.denied.add(digest, monotonic())
             return None
         if found.last_used_at is None or now - found.last_used_at > _USED:
             await self.tokens.used(found.id, now)

@@ -56,11 +56,17 @@ async def test_nobody_is_sent_elsewhere_after_the_login(office: Office, elsewher
     assert answer.headers["location"] == "/console"
 
 
-async def test_wrong_tokens_are_refused_and_then_not_heard_for_a_while(office: Office) -> None:
+async def test_wrong_tokens_are_told_to_wait_at_the_login_and_a_valid_one_comes_in(
+    office: Office,
+) -> None:
+    good, office.gate.failures.every = await office.token(), 3_600
     async with office.web() as web:
         answers = [await web.post("/console/login", data={"token": "bt_no"}) for _ in range(11)]
+        entered = await web.post("/console/login", data={"token": good.reveal()})
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
     assert "wrong, revoked or has expired" in answers[0].text
+    assert "wait before you try another" in answers[-1].text
+    assert (entered.status_code, COOKIE in entered.cookies) == (303, True)
 
 
 async def test_a_session_ends_with_its_token_its_time_and_its_logout(office: Office) -> None:

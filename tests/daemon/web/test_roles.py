@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 
 from daemon.store.audit import NOBODY
 from daemon.store.tokens import Tokens
-from daemon.tokens import Role, digest_of, new_token
+from daemon.tokens import Role, Token, digest_of, new_token
 from daemon.web.sessions import COOKIE
 from reconciler.model import ClientId
 from tests.daemon.web.conftest import Office
@@ -135,11 +135,36 @@ async def test_a_page_is_for_the_roles_it_is_named_for_and_for_nobody_else(
                 assert answer.status_code not in (401, 500), route.path
 
 
-async def test_who_tries_tokens_out_is_not_heard_for_a_while(office: Office) -> None:
+async def test_who_tries_tokens_out_is_told_to_wait_and_locks_out_nobody_else(
+    office: Office,
+) -> None:
+    office.gate.failures.every = 3_600
     async with office.web(new_token()) as web:
-        codes = [(await web.get("/api/admin/clients")).status_code for _ in range(12)]
-    assert codes == [401] * 10 + [429] * 2
+        answers = [await web.get("/api/admin/clients") for _ in range(12)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+    assert answers[-1].json()["code"] == "throttled"
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    async with office.web(new_token()) as web:
+        assert (await web.get("/api/admin/clients")).status_code == 429
     async with office.web(await office.token()) as web:
-        answer = await web.get("/api/admin/clients")
-    assert (answer.status_code, answer.json()["code"]) == (429, "throttled")
-    assert int(answer.headers["Retry-After"]) >= 1
+        assert (await web.get("/api/admin/clients")).status_code == 200
+    async with office.web() as web:
+        assert (await web.get("/api/admin/clients")).status_code == 401
+
+
+async def test_the_same_wrong_token_costs_no_query_once_its_address_waits(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+    office.gate.failures.every = 3_600
+    find = office.gate.tokens.find
+
+    async def counted(digest: str) -> Token | None:
+        looked_up.append(digest)
+        return await find(digest)
+
+    monkeypatch.setattr(office.gate.tokens, "find", counted)
+    async with office.web(new_token()) as web:
+        for _ in range(30):
+            await web.get("/api/admin/clients")
+    assert len(looked_up) == 10
