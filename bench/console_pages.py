@@ -18,6 +18,7 @@ from daemon.clock import SystemClock
 from daemon.embedded.postgres import embedded_postgres
 from daemon.embedded.stage import scratch
 from daemon.enquiries import Enquiries
+from daemon.settings import BridgeSettings
 from daemon.store import schema
 from daemon.store.answers import Answers
 from daemon.store.audit import NOBODY
@@ -67,9 +68,10 @@ async def measure(engine: AsyncEngine) -> None:
     keeper = Keeper(engine, lambda: keyring, lambda: MAIN, clock, News())
     gate = Gate(Tokens(engine), clock)
     await gate.tokens.create("bench", "admin", digest_of(token), NOBODY)
-    enquiries = Enquiries(lambda: (), lambda wanted: open_the_bridge(wanted, clock))
-    teller, checker = Teller(keeper, enquiries, lambda: 5.0), Checker(enquiries)
-    forms = ExchangeForms(lambda: enquiries.exchanges(MAIN))
+    nowhere = [BridgeSettings(MAIN, "http://127.0.0.1:9")]
+    enquiries = Enquiries(lambda: nowhere, lambda wanted: open_the_bridge(wanted, clock))
+    teller, forms = Teller(keeper, enquiries, lambda: 5.0), ExchangeForms(enquiries)
+    checker = Checker(enquiries, forms)
     app = api_app(Backend(keeper, gate, Answers(engine), teller, checker, roster, forms))
     collector.spare()  # as the daemon does
     began = time.process_time()

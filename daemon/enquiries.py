@@ -48,6 +48,10 @@ class Enquiries:
         async with self._asked(slot.bridge) as asked:
             return await asked.check(slot, credentials)
 
+    def names(self) -> Sequence[BridgeName]:
+        """Return all bridges."""
+        return [each.name for each in self.settings()]
+
     def bridge_of(self, client_id: ClientId, name: str, exchange: str) -> BridgeName:
         """Return the bridge that such a key goes to."""
         return routes_of(self.settings()).bridge_of(client_id, name, exchange)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.entry import KeyEntry
 from daemon.importing import Row
+from daemon.needs import Lacking
 from daemon.sealing import sealed
 from daemon.store.audit import Actor
 from daemon.store.people import Client, People, SealedEntry
@@ -51,6 +52,7 @@ class Intake:
     engine: AsyncEngine
     keyring: Keyring
     by: Actor
+    lacking: Lacking
 
     async def take(
         self, rows: Sequence[Row], only: ClientId | None, *, dry_run: bool
@@ -58,7 +60,7 @@ class Intake:
         """Store what is good. With *only*, every row is that client's, and may name no other."""
         people = People(self.engine, self.by)
         known = _known(await people.clients())
-        placed = [(row.number, _placed(row, known, only)) for row in rows]
+        placed = [(row.number, await self._whole(row, known, only)) for row in rows]
         whose = {found.client.id for _, found in placed if isinstance(found, _Placed)}
         there = self._marks(await people.sealed_of(whose))
         return [
@@ -67,6 +69,13 @@ class Intake:
             else await self._one(people, number, found, there, dry_run=dry_run)
             for number, found in placed
         ]
+
+    async def _whole(self, row: Row, known: _Known, only: ClientId | None) -> _Placed | str:
+        """Return a row's key, or what is wrong with it."""
+        placed = _placed(row, known, only)
+        if isinstance(placed, str):
+            return placed
+        return await self.lacking(placed.client, placed.entry) or placed
 
     async def _one(
         self,

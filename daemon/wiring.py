@@ -154,8 +154,8 @@ def backend_of(parts: Parts, enquiries: Enquiries) -> Backend:
         parts.news,
     )
     gate, answers = parts.gate, Answers(parts.api_engine)
-    teller, checker = Teller(keeper, enquiries, parts.patience), Checker(enquiries)
-    forms = ExchangeForms(lambda: enquiries.exchanges(parts.main()))
+    teller, forms = Teller(keeper, enquiries, parts.patience), ExchangeForms(enquiries)
+    checker = Checker(enquiries, forms)
     return Backend(keeper, gate, answers, teller, checker, parts.roster, forms)
 
 

@@ -39,12 +39,14 @@ class Offer:
     """One exchange. *unfit* says why no stored key can hold its credentials, where that is so.
 
     *testnet*: it has one. *proves*: an answer of its proves credentials; None is not told.
+    *required*: it is told that a key needs every one of the fields, not only that it may have them.
     """
 
     fields: tuple[Field, ...]
     testnet: bool | None = None
     proves: bool | None = None
     unfit: str = ""
+    required: bool = False
 
 
 def offers(told: object) -> Mapping[str, Offer]:
@@ -60,6 +62,7 @@ def _offer(name: str, about: Any) -> Offer | None:
     if not isinstance(about, dict):
         return None
     names = _known(about.get("requires"), _REQUIRED)
+    required = names is not None
     if names is None and (contract := _known(about.get("fields"), _CONTRACT)) is not None:
         names = [_CONTRACT[each] for each in contract]
     if names is None:
@@ -71,6 +74,7 @@ def _offer(name: str, about: Any) -> Offer | None:
         testnet if isinstance(testnet, bool) else None,
         proves if isinstance(proves, bool) else None,
         _unfit(name, fields),
+        required,
     )
 
 

@@ -9,6 +9,7 @@ import anyio
 import typer
 
 from daemon.cli.exits import Code
+from daemon.cli.needs import needs
 from daemon.cli.output import Json, document, say, table
 from daemon.cli.reach import ForKeys, database, refuse_another_keyring, settings
 from daemon.cli.who import operator
@@ -101,5 +102,6 @@ async def _take(
     async with database(wanted.database_url) as engine:
         await refuse_another_keyring(engine, wanted.keyring)
         only = None if client is None else await People(engine).find_client(client)
-        intake = Intake(engine, wanted.keyring, operator())
-        return await intake.take(rows, only, dry_run=dry_run)
+        async with needs() as lacking:
+            intake = Intake(engine, wanted.keyring, operator(), lacking)
+            return await intake.take(rows, only, dry_run=dry_run)

@@ -12,14 +12,15 @@ import typer
 from daemon.cli import asking
 from daemon.cli.exits import Trouble
 from daemon.cli.imports import import_
+from daemon.cli.needs import needs
 from daemon.cli.output import Json, document, say, short, table, warn
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, ForKeys, database, refuse_another_keyring, settings
 from daemon.cli.who import operator
-from daemon.entry import KeyEntry, exchange_name, key_entry, key_label
+from daemon.entry import BadEntry, KeyEntry, exchange_name, key_entry, key_label
 from daemon.exchanges import KNOWN, doubts_of
 from daemon.sealing import sealed
-from daemon.store.people import KeyRow, People
+from daemon.store.people import Client, KeyRow, People
 from daemon.vault import Keyring, ends
 from reconciler.model import ClientId, KeyId
 from reconciler.verdicts import Undecryptable
@@ -200,8 +201,15 @@ async def _add(wanted: ForKeys, client_id: ClientId, entry: KeyEntry) -> Shown:
     async with database(wanted.database_url) as engine:
         await refuse_another_keyring(engine, wanted.keyring)
         people = People(engine, operator())
+        await _require_whole(await people.by_id(client_id), entry)
         key_id = await people.add_key(client_id, sealed(entry, wanted.keyring))
         return _shown(await people.find_key(str(key_id)), wanted.keyring)
+
+
+async def _require_whole(client: Client, entry: KeyEntry) -> None:
+    async with needs() as lacking:
+        if words := await lacking(client, entry):
+            raise BadEntry(words)
 
 
 async def _list(wanted: ForKeys, client: str | None) -> list[Shown]:
@@ -228,6 +236,8 @@ async def _replace(wanted: ForKeys, key_id: KeyId, entry: KeyEntry) -> Shown:
     async with database(wanted.database_url) as engine:
         await refuse_another_keyring(engine, wanted.keyring)
         people = People(engine, operator())
+        whose = (await people.find_key(str(key_id))).client_id
+        await _require_whole(await people.by_id(whose), entry)
         await people.replace(key_id, sealed(entry, wanted.keyring))
         return _shown(await people.find_key(str(key_id)), wanted.keyring)
 

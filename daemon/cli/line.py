@@ -2,9 +2,10 @@
 
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Protocol
 
 import structlog
 
@@ -14,9 +15,16 @@ from daemon.cli.exits import Trouble
 from daemon.cli.reach import ForAll, ForBridge
 from daemon.clock import SystemClock
 from daemon.embedded.reached import own_bridge_url, state_of
-from daemon.settings import OURS, BridgeSettings, Settings
+from daemon.settings import OURS, BridgeSettings
 from daemon.wiring import open_the_bridge
 from reconciler.model import BridgeName
+
+
+class Reached(Protocol):
+    """Settings with bridges."""
+
+    @property
+    def bridges(self) -> Sequence[BridgeSettings]: ...
 
 
 @asynccontextmanager
@@ -31,7 +39,7 @@ async def bridge(wanted: ForBridge | ForAll, name: BridgeName) -> AsyncIterator[
         raise Trouble(f"bridge {name!r}: {error}") from None
 
 
-def named(wanted: ForBridge | ForAll | Settings, name: BridgeName) -> BridgeSettings:
+def named(wanted: Reached, name: BridgeName) -> BridgeSettings:
     """Return how a bridge is reached from here. Raises Trouble if it is not set."""
     found = next((each for each in wanted.bridges if each.name == name), None)
     if found is None:

@@ -3,22 +3,20 @@
 from dataclasses import dataclass
 from math import ceil
 from typing import NoReturn, Protocol
-from uuid import UUID
 
 from daemon.bridges.checks import Check
-from daemon.entry import KeyEntry
+from daemon.entry import BadEntry, KeyEntry
 from daemon.store.people import Client
+from daemon.web.forms import ExchangeForms
 from daemon.web.models import Checked
 from daemon.web.problems import Problem
-from reconciler.model import BridgeName, ClientId, Credentials, Slot
+from reconciler.model import Credentials, Slot
 from reconciler.slots import connector_name
 from reconciler.verdicts import Refused, Throttled, Unsupported, Verdict
 
 
 class Bridges(Protocol):
-    """The bridges of the settings, and which key goes where."""
-
-    def bridge_of(self, client_id: ClientId, name: str, exchange: str) -> BridgeName: ...
+    """The bridges of the settings."""
 
     async def check(self, slot: Slot, credentials: Credentials) -> Check:
         """Prove credentials by a call, and keep nothing. Raises a verdict."""
@@ -28,12 +26,19 @@ class Bridges(Protocol):
 @dataclass(slots=True)
 class Checker:
     bridges: Bridges
+    forms: ExchangeForms
+
+    async def require_whole(self, entry: KeyEntry, client: Client | None) -> None:
+        """Raise BadEntry for a field that is missing and known to be needed."""
+        if words := await self.forms.lacking(client, entry):
+            raise BadEntry(words)
 
     async def check(self, entry: KeyEntry, client: Client | None) -> Checked:
         """Ask the bridge that would get this key. Raises Problem unless nothing speaks against it.
 
-        Without a *client*, the way out is anybody's.
+        Without a *client*, the way out is anybody's. Raises BadEntry for a field that is missing.
         """
+        await self.require_whole(entry, client)
         slot = self._slot(entry, client)
         credentials = Credentials(entry.api_key, entry.api_secret, entry.passphrase)
         try:
@@ -43,8 +48,7 @@ class Checker:
         return _checked(slot, found)
 
     def _slot(self, entry: KeyEntry, client: Client | None) -> Slot:
-        whose, name = (client.id, client.name) if client else (ClientId(UUID(int=0)), "")
-        bridge = self.bridges.bridge_of(whose, name, entry.exchange)
+        bridge = self.forms.bridge_of(client, entry.exchange)
         connector = connector_name(entry.exchange, testnet=entry.is_testnet)
         return Slot(bridge, client.account if client else "", connector)
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.entry import KeyEntry, account_name, client_name, filed_account, key_entry, key_label
 from daemon.exchanges import lacks
 from daemon.intake import Intake
+from daemon.needs import Lacking
 from daemon.sealing import sealed
 from daemon.store.audit import Actor
 from daemon.store.keyring import check_keyring
@@ -120,10 +121,10 @@ class Keeper:
         """Return the new credentials that *change* has, if any."""
         return _rotated(await self._sealed(key_id), change)
 
-    async def intake(self, by: Actor) -> Intake:
+    async def intake(self, by: Actor, lacking: Lacking) -> Intake:
         """Return what stores many keys at once."""
         await self._require_keyring()
-        return Intake(self.engine, self.keyring(), by)
+        return Intake(self.engine, self.keyring(), by, lacking)
 
     async def require_key_of(self, client_id: ClientId, key_id: KeyId) -> None:
         """Raises Problem not_found, also for another client's key."""

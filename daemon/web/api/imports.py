@@ -1,12 +1,12 @@
 """Many keys at once: each row is told what became of it, and a bad one spoils no other."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 from anyio import to_thread
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel
 
 from daemon.entry import BadEntry
@@ -14,7 +14,7 @@ from daemon.importing import COLUMNS, rows_of
 from daemon.intake import counts
 from daemon.web.api.parts import Admin, Id, Keeping, router
 from daemon.web.auth import Caller
-from daemon.web.keeper import Keeper
+from daemon.web.forms import Forms
 from reconciler.model import ClientId
 
 routes = router("/api/admin", "keys")
@@ -58,32 +58,42 @@ class Imported(BaseModel):
     rows: list[RowReport]
 
 
+@dataclass(slots=True)
+class _Taking:
+    """Takes in what a request holds."""
+
+    keeper: Keeping
+    forms: Forms
+
+    async def __call__(
+        self, request: Request, caller: Caller, only: ClientId | None, *, dry_run: bool
+    ) -> Imported:
+        try:
+            text = (await request.body()).decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise BadEntry("import: is not UTF-8 text") from None
+        intake = await self.keeper.intake(caller.actor, self.forms.lacking)
+        read = await to_thread.run_sync(rows_of, text)  # thousands of rows would hold up everybody
+        outcomes = await intake.take(read, only, dry_run=dry_run)
+        rows = [RowReport(**asdict(each)) for each in outcomes]
+        return Imported(dry_run=dry_run, counts=counts(outcomes), rows=rows)
+
+
+Taking = Annotated[_Taking, Depends(_Taking)]
+
+
 @routes.post("/clients/{client_id}/api-keys/import", openapi_extra=_BODY)
 async def import_keys(
-    client_id: Id, request: Request, keeper: Keeping, caller: Admin, *, dry_run: DryRun = False
+    client_id: Id, request: Request, taking: Taking, caller: Admin, *, dry_run: DryRun = False
 ) -> Imported:
     """Store many keys of one client; what is there already is skipped."""
-    client = await keeper.client(ClientId(client_id))
-    return await _import(request, keeper, caller, client.id, dry_run=dry_run)
+    client = await taking.keeper.client(ClientId(client_id))
+    return await taking(request, caller, client.id, dry_run=dry_run)
 
 
 @routes.post("/api-keys/import", openapi_extra=_BODY)
 async def import_keys_of_all(
-    request: Request, keeper: Keeping, caller: Admin, *, dry_run: DryRun = False
+    request: Request, taking: Taking, caller: Admin, *, dry_run: DryRun = False
 ) -> Imported:
     """The same for many clients: each row names its own, by name or id."""
-    return await _import(request, keeper, caller, None, dry_run=dry_run)
-
-
-async def _import(
-    request: Request, keeper: Keeper, caller: Caller, only: ClientId | None, *, dry_run: bool
-) -> Imported:
-    try:
-        text = (await request.body()).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadEntry("import: is not UTF-8 text") from None
-    intake = await keeper.intake(caller.actor)
-    read = await to_thread.run_sync(rows_of, text)  # thousands of rows would hold up everybody
-    outcomes = await intake.take(read, only, dry_run=dry_run)
-    rows = [RowReport(**asdict(each)) for each in outcomes]
-    return Imported(dry_run=dry_run, counts=counts(outcomes), rows=rows)
+    return await taking(request, caller, None, dry_run=dry_run)

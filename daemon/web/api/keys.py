@@ -43,7 +43,7 @@ Checking = Annotated[Checker, Depends(_checker)]
 
 @dataclass(slots=True)
 class _Adding:
-    """Adds keys, proven before where that was asked for."""
+    """Adds keys that lack nothing, proven before where that was asked for."""
 
     keeper: Keeping
     checker: Checking
@@ -51,9 +51,11 @@ class _Adding:
     async def __call__(
         self, client_id: ClientId, entry: KeyEntry, wait: float, by: Actor, *, verify: bool
     ) -> AddedKey:
+        client = await self.keeper.client(client_id)
         if not verify:
+            await self.checker.require_whole(entry, client)
             return await self.keeper.add_key(client_id, entry, wait, by)
-        found = await self.checker.check(entry, await self.keeper.client(client_id))
+        found = await self.checker.check(entry, client)
         added = await self.keeper.add_key(client_id, entry, wait, by)
         told = {"verified": found.verified, "verified_words": found.words}
         more = {"rights": found.rights, "warnings": [*found.warnings, *added.warnings]}
@@ -62,7 +64,7 @@ class _Adding:
 
 @dataclass(slots=True)
 class _Changing:
-    """Changes keys; new credentials are proven before where that was asked for."""
+    """Changes keys; new credentials lack nothing and, where asked for, are proven before."""
 
     keeper: Keeping
     checker: Checking
@@ -70,11 +72,14 @@ class _Changing:
     async def __call__(
         self, key_id: KeyId, change: KeyChange, wait: float, by: Actor, *, verify: bool
     ) -> ChangedKey:
-        entry = await self.keeper.rotation(key_id, change) if verify else None
+        entry = await self.keeper.rotation(key_id, change)
         if entry is None:
             return await self.keeper.change_key(key_id, change, wait, by)
-        whose = ClientId((await self.keeper.key(key_id)).client_id)
-        found = await self.checker.check(entry, await self.keeper.client(whose))
+        client = await self.keeper.client(ClientId((await self.keeper.key(key_id)).client_id))
+        if not verify:
+            await self.checker.require_whole(entry, client)
+            return await self.keeper.change_key(key_id, change, wait, by)
+        found = await self.checker.check(entry, client)
         changed = await self.keeper.change_key(key_id, change, wait, by)
         return changed.model_copy(update={"check": found})
 

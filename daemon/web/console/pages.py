@@ -11,6 +11,7 @@ import anyio
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daemon.needs import offer_of
 from daemon.rights import warnings_of
 from daemon.store.history import Excerpt, History
 from daemon.store.people import Client
@@ -32,7 +33,7 @@ from daemon.web.roster import Snapshot
 from daemon.web.standing import Down, down_of, why
 from daemon.web.statement import Statement
 from daemon.words import BUTTONS, cure, sentence
-from reconciler.model import ClientId, KeyId, Phase
+from reconciler.model import BridgeName, ClientId, KeyId, Phase
 
 routes = APIRouter(route_class=Page, include_in_schema=False)
 _PAGE = 50
@@ -166,6 +167,7 @@ async def show_client(  # noqa: PLR0913 - what it needs and what the form held
         return {"client": await keeper.client(whose), "keys": await keeper.keys(whose)}
 
     async def show() -> Response:
+        told = await shared(request, tag, found)
         return page(
             request,
             "client.html",
@@ -173,10 +175,10 @@ async def show_client(  # noqa: PLR0913 - what it needs and what the form held
             version=snapshot.version,
             paused=_pause_of(snapshot, "client", str(client_id)),
             held=[p for p in snapshot.pauses if p.scope == "all" or p.id == str(client_id)],
-            exchanges=await forms.exchanges(),
+            exchanges=await forms.exchanges(told["client"]),
             exchange=exchange,
             label=label,
-            **await shared(request, tag, found),
+            **told,
         )
 
     return await unless_same(request, tag, show)
@@ -217,7 +219,7 @@ async def show_key(
 
     async def show() -> Response:
         key, events = await shared(request, tag, found)
-        offer = (await forms.exchanges()).get(key.exchange.lower())
+        offer = offer_of(await forms.of_bridge(BridgeName(key.bridge)), key.exchange)
         return page(
             request,
             "key.html",

@@ -15,11 +15,11 @@ KEY, SECRET = Field("api_key", "API key"), Field("api_secret", "API secret")
 
 def test_fields_are_called_what_the_exchange_calls_them_and_stored_where_there_is_room() -> None:
     told = offers({"exchanges": catalogue()})
-    assert told["binance"] == Offer((KEY, SECRET), testnet=True, proves=True)
+    assert told["binance"] == Offer((KEY, SECRET), testnet=True, proves=True, required=True)
     assert told["okx"].fields == (KEY, SECRET, Field("passphrase", "Passphrase"))
     assert told["coinmate"].fields == (KEY, SECRET, Field("passphrase", "User id"))
     wallet = Field("api_key", "Wallet address"), Field("api_secret", "Private key")
-    assert told["hyperliquid"] == Offer(wallet, testnet=True, proves=False)
+    assert told["hyperliquid"] == Offer(wallet, testnet=True, proves=False, required=True)
     assert told["polymarket"].fields == (Field("api_secret", "Private key"),)
 
 

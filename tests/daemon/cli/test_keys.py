@@ -9,13 +9,16 @@ import anyio
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.responses import JSONResponse
 
+from bridge.catalogue import catalogue
 from daemon.cli import asking
 from daemon.cli.exits import Code
 from daemon.store.keyring import check_keyring, fingerprint_key
 from daemon.store.people import People, SealedEntry
 from daemon.vault import Keyring, new_key
 from reconciler.model import ClientId, KeyId, Secret
+from tests.daemon.cli.conftest import served
 
 pytestmark = pytest.mark.anyio
 API_KEY = "canary-key-5d1f2f0c9a7e4b6d8c3a1e0f-yek"
@@ -69,6 +72,37 @@ async def test_before_the_daemon_any_encryption_key_will_do(
         assert not (await connection.exec_driver_sql("TABLE bridgetender.keyring")).all()
         await connection.exec_driver_sql("DROP SCHEMA bridgetender CASCADE")
     await check_keyring(engine, keyring.unseal)
+
+
+@pytest.mark.usefixtures("acme")
+async def test_what_a_key_lacks_at_its_exchange_is_said_and_nothing_is_stored(
+    cli: Any, people: People
+) -> None:
+    add, pair = ("keys", "add", "Acme Capital", "okx"), {**SECRETS, "passphrase": None}
+    lacks = "passphrase: is missing, and okx needs one"
+    async with served(JSONResponse({"exchanges": catalogue()})) as url:
+        wrong = await cli(*add, input=json.dumps(pair), TRADING_BRIDGE_URL=url)
+        assert (wrong.exit_code, lacks in wrong.output) == (Code.USAGE, True)
+        rows = json.dumps([{"client": "Acme Capital", "exchange": "okx", **pair}])
+        report = await cli("keys", "import", "-", input=rows, TRADING_BRIDGE_URL=url)
+        assert (report.exit_code, lacks in report.output) == (Code.UNSETTLED, True)
+        assert await people.keys() == []
+        done = await cli(*add, input=json.dumps(SECRETS), TRADING_BRIDGE_URL=url)
+        assert done.exit_code == Code.OK
+        (row,) = await people.keys()
+        before = await people.sealed(row.id)
+        replace = ("keys", "replace", str(row.id))
+        wrong = await cli(*replace, input=json.dumps(pair), TRADING_BRIDGE_URL=url)
+        assert (wrong.exit_code, lacks in wrong.output) == (Code.USAGE, True)
+        assert await people.sealed(row.id) == before
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.parametrize("bridge", ["http://127.0.0.1:9", "ftp://nonsense", None])
+async def test_a_key_is_stored_where_no_bridge_is_reached(cli: Any, bridge: str | None) -> None:
+    add, pair = ("keys", "add", "Acme Capital", "okx"), {**SECRETS, "passphrase": None}
+    done = await cli(*add, input=json.dumps(pair), TRADING_BRIDGE_URL=bridge)
+    assert done.exit_code == Code.OK, done.output
 
 
 @pytest.mark.usefixtures("acme")

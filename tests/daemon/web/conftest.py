@@ -37,6 +37,7 @@ API_KEY = "canary-key-5d1f2f0c9a7e4b6d8c3a1e0f-yek"
 API_SECRET = "Y2FuYXJ5LXNlY3JldC1jYW5hcnktc2VjcmV0"
 PASSPHRASE = "canary-passphrase-77"
 CANARIES = (API_KEY, API_SECRET, PASSPHRASE)
+AWAY = BridgeSettings(MAIN, "http://127.0.0.1:9")
 KEY = {"exchange": "binance", "api_key": API_KEY, "api_secret": API_SECRET}
 
 
@@ -57,7 +58,7 @@ class Office:
     engine: AsyncEngine
     keyring: Keyring = field(default_factory=lambda: Keyring([new_key()]))
     heard: list[str] = field(default_factory=list)
-    bridges: list[BridgeSettings] = field(default_factory=list)
+    bridges: list[BridgeSettings] = field(default_factory=lambda: [AWAY])
     clock: MovedClock = field(default_factory=MovedClock)
     wait: float = 5.0
     """Seconds that an exchange may take to tell balances."""
@@ -74,8 +75,8 @@ class Office:
         self.teller = Teller(self.keeper, self.enquiries, lambda: self.wait)
         self.roster = Roster(self.engine, lambda: MAIN, clock)
         answers = Answers(self.engine)
-        forms = ExchangeForms(lambda: self.enquiries.exchanges(MAIN))
-        checker = Checker(self.enquiries)
+        forms = ExchangeForms(self.enquiries)
+        checker = Checker(self.enquiries, forms)
         self.app = api_app(
             Backend(self.keeper, self.gate, answers, self.teller, checker, self.roster, forms)
         )
