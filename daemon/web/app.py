@@ -25,8 +25,7 @@ from daemon.web.auth import Gate
 from daemon.web.checker import Checker
 from daemon.web.console import deeds, pages
 from daemon.web.console.doors import lost
-from daemon.web.console.pages import Trends
-from daemon.web.console.watching import KEPT_FOR
+from daemon.web.console.watching import KEPT_FOR, TRENDS_KEPT_FOR
 from daemon.web.forms import ExchangeForms
 from daemon.web.fresh import Fresh
 from daemon.web.keeper import Keeper
@@ -62,7 +61,7 @@ def api_app(backend: Backend) -> FastAPI:
     app.state.keeper, app.state.gate = backend.keeper, backend.gate
     app.state.answers, app.state.teller = backend.answers, backend.teller
     app.state.checker, app.state.roster = backend.checker, backend.roster
-    app.state.forms, app.state.trends = backend.forms, Trends(backend.keeper.engine)
+    app.state.forms, app.state.trends = backend.forms, Fresh[Any](TRENDS_KEPT_FOR)
     app.state.watched = Fresh[Any](KEPT_FOR)
     app.state.sessions = Sessions(backend.keeper.keyring, backend.gate, backend.keeper.clock)
     problems.install(app)

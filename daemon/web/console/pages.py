@@ -1,15 +1,14 @@
 """What the console shows: each page from the roster, so that who watches costs no query."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, cast
 from urllib.parse import urlencode
 
-import anyio
 from fastapi import APIRouter, Query, Request, Response
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.needs import offer_of
 from daemon.rights import warnings_of
@@ -26,6 +25,7 @@ from daemon.web.console.outlook import bridge_words, outlook, troubling
 from daemon.web.console.paper import page, tag_of
 from daemon.web.console.watching import Looked, shared, unless_same
 from daemon.web.forms import Forms
+from daemon.web.fresh import Fresh
 from daemon.web.listing import BadCursor, page_of
 from daemon.web.models import KeyState
 from daemon.web.problems import Problem
@@ -41,33 +41,14 @@ _SHOWN = 50
 PHASES = ("live", "pending", "initializing", "retrying", "parked", "conflict", "inactive")
 
 
-@dataclass
-class Trends:
-    """The last day hour by hour, asked once a minute at most, for all who look."""
-
-    engine: AsyncEngine
-    seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        self._hours: list[Hour] = []
-        self._until, self._asking = 0.0, anyio.Lock()
-
-    async def hours(self) -> list[Hour]:
-        async with self._asking:
-            began = anyio.current_time()
-            if began >= self._until:
-                self._hours = list(await last_day(self.engine))
-                took = anyio.current_time() - began
-                self._until = began + max(self.seconds, took * 20)
-            return self._hours
-
-
 @routes.get("/console")
-async def show_overview(request: Request, snapshot: Looked, visitor: Seen) -> Response:
-    trends = cast("Trends", request.app.state.trends)
+async def show_overview(
+    request: Request, keeper: Keeping, snapshot: Looked, visitor: Seen
+) -> Response:
+    trends = cast("Fresh[Sequence[Hour]]", request.app.state.trends)
 
     async def show() -> Response:
-        hours = await trends.hours()
+        hours, _ = await trends.get("day", partial(last_day, keeper.engine))
         return page(
             request,
             "overview.html",

@@ -13,6 +13,8 @@ from daemon.web.roster import Snapshot
 T = TypeVar("T")
 KEPT_FOR = 2.0
 """Seconds for which is kept what a page was made of: for all who are told of one change."""
+TRENDS_KEPT_FOR = 60.0
+"""Seconds; the same for the last day hour by hour."""
 
 
 def live(request: Request) -> bool:
