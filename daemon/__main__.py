@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
 
 import anyio
 import structlog
@@ -11,6 +10,7 @@ import structlog
 from daemon import collector, logs, supervise
 from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.supplies import supplied
+from daemon.groups import leaves
 from daemon.settings import BadSettings, Settings, open_files, read, unknown
 from daemon.web.server import AddressInUse
 from reconciler.verdicts import StoreError
@@ -37,7 +37,7 @@ def main() -> int:
             log.warning("secret_file_open_to_all", file=str(path), run=cure)
         anyio.run(_run, settings, backend_options={"use_uvloop": True})
     except* (BadSettings, AddressInUse, StoreError, EmbeddedError) as group:
-        mistakes = list(_leaves(group))
+        mistakes = list(leaves(group))
     except* KeyboardInterrupt:
         log.info("stopped")
     for mistake in mistakes:
@@ -50,14 +50,6 @@ async def _run(settings: Settings) -> None:
     async with supplied(settings) as means:
         collector.spare()
         await supervise.run(means.settings, lambda: means.fill(read(os.environ, Settings)))
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from daemon.cli.parts import command_app
 from daemon.cli.theatre import Lines, Screen
 from daemon.embedded.demo import Audience, GaveUp, Play, Report, playing
 from daemon.embedded.errors import EmbeddedError
+from daemon.groups import leaves
 from reconciler.verdicts import StoreError
 
 app = command_app()
@@ -76,7 +77,7 @@ class Performance:
                     await self._perform(audience)
                 tasks.cancel_scope.cancel()
         except* (EmbeddedError, StoreError, GaveUp, BadBridgeUrl) as group:
-            trouble += group.exceptions
+            trouble += leaves(group)
         if trouble:
             raise Trouble(str(trouble[0]), Code.UNSETTLED)
 

@@ -19,13 +19,14 @@ from daemon.bridges.trading import TradingBridge, open_bridge
 from daemon.clock import SystemClock
 from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.guests import Welcome, welcome
+from daemon.embedded.postgres import Server
 from daemon.embedded.stage import Stage, scratch, staged
 from daemon.store.people import People, SealedEntry
 from daemon.store.status import BridgeStatus, KeyStatus, Status
 from daemon.vault import Keyring
 from reconciler.model import SETTLED, Phase, Secret
 from reconciler.routes import MAIN
-from reconciler.verdicts import Verdict
+from reconciler.verdicts import StoreError, Verdict
 
 PATIENCE = 120.0
 """Seconds after which the demo gives up waiting, on however busy a machine."""
@@ -127,7 +128,7 @@ async def playing(
     with scratch(below, "bridgetender-demo-") as directory:
         audience.say("Starting PostgreSQL, a paper exchange and a Trading Bridge")
         began = monotonic()
-        async with staged(directory) as stage:
+        async with staged(directory) as stage, _while_it_lasts(stage.server):
             await stage.start_paper()
             await stage.start_bridge()
             async with open_bridge(MAIN, stage.bridge_url, SystemClock()) as bridge:
@@ -136,6 +137,18 @@ async def playing(
                 audience.say("Starting the daemon")
                 await stage.start_daemon(health_port, api_port)
                 yield play
+
+
+@asynccontextmanager
+async def _while_it_lasts(server: Server) -> AsyncIterator[None]:
+    """Say of a database that is away that it has ended, if it has. Raises EmbeddedError."""
+    try:
+        yield
+    except* StoreError as error:
+        with anyio.move_on_after(1):
+            code = await server.wait()
+            raise server.failure(f"PostgreSQL has ended (status {code})") from error
+        raise
 
 
 class Play:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -35,10 +36,10 @@ def state_dir() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def demo(state_dir: Path, *options: str) -> AsyncIterator[Process]:
+async def demo(state_dir: Path, *options: str, stderr: int | None = None) -> AsyncIterator[Process]:
     words = [*DEMO, *(options or ("--once", "--json"))]
     command = [sys.executable, *words, "--state-dir", str(state_dir)]
-    async with await anyio.open_process(command, stderr=None) as process:
+    async with await anyio.open_process(command, stderr=stderr) as process:
         try:
             yield process
         finally:
@@ -156,3 +157,24 @@ async def test_a_demo_that_is_killed_takes_every_process_with_it(state_dir: Path
         with anyio.fail_after(PATIENCE):
             while running(started) or mentioning(str(state_dir)):  # noqa: ASYNC110
                 await anyio.sleep(0.05)
+
+
+@linux
+async def test_a_demo_whose_postgresql_is_killed_says_so_in_one_line_and_ends(
+    state_dir: Path,
+) -> None:
+    async with demo(state_dir, "--once", stderr=subprocess.PIPE) as process:
+        await until_said(process, ": live")
+        started = descendants(process.pid)
+        (noted,) = state_dir.rglob("postmaster.pid")
+        os.kill(int(noted.read_text().splitlines()[0]), signal.SIGKILL)
+        assert process.stdout
+        assert process.stderr
+        with anyio.fail_after(PATIENCE):
+            async for _ in process.stdout:
+                pass
+            said = [line async for line in TextReceiveStream(process.stderr)]
+            assert await process.wait() == 1
+    (line,) = "".join(said).splitlines()
+    assert line.startswith("bridgetender: PostgreSQL has ended (status 137): ")
+    assert running(started) == set()
