@@ -163,18 +163,16 @@ async def test_a_demo_that_is_killed_takes_every_process_with_it(state_dir: Path
 async def test_a_demo_whose_postgresql_is_killed_says_so_in_one_line_and_ends(
     state_dir: Path,
 ) -> None:
-    async with demo(state_dir, "--once", stderr=subprocess.PIPE) as process:
-        await until_said(process, ": live")
-        started = descendants(process.pid)
-        (noted,) = state_dir.rglob("postmaster.pid")
-        os.kill(int(noted.read_text().splitlines()[0]), signal.SIGKILL)
-        assert process.stdout
+    async with demo(state_dir, "--json", "--stay", stderr=subprocess.PIPE) as process:
         assert process.stderr
         with anyio.fail_after(PATIENCE):
-            async for _ in process.stdout:
-                pass
-            said = [line async for line in TextReceiveStream(process.stderr)]
+            await anext(lines(process))
+            started = descendants(process.pid)
+            (noted,) = state_dir.rglob("postmaster.pid")
+            os.kill(int(noted.read_text().splitlines()[0]), signal.SIGKILL)
+            said = "".join([chunk async for chunk in TextReceiveStream(process.stderr)])
             assert await process.wait() == 1
-    (line,) = "".join(said).splitlines()
-    assert line.startswith("bridgetender: PostgreSQL has ended (status 137): ")
+    *_, before, last = said.splitlines()
+    assert " s  " in before  # of what happened
+    assert last.startswith("bridgetender: PostgreSQL has ended (status 137): ")
     assert running(started) == set()
