@@ -130,7 +130,9 @@ def lacks(exchange: str, field: str) -> bool:
 def nearest(exchange: str) -> list[str]:
     """Return the names of exchanges that may be meant; only one if it is another's other name."""
     name = canonical(exchange)
-    return [name] if name in KNOWN else get_close_matches(name, [*KNOWN, *ALIASES])
+    if name in KNOWN:
+        return [name]
+    return list(dict.fromkeys(map(canonical, get_close_matches(name, [*KNOWN, *ALIASES]))))
 
 
 def doubts_of(exchange: str) -> list[str]:

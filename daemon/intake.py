@@ -60,7 +60,7 @@ class Intake:
         """Store what is good. With *only*, every row is that client's, and may name no other."""
         people = People(self.engine, self.by)
         known = _known(await people.clients())
-        placed = [(row.number, await self._whole(row, known, only)) for row in rows]
+        placed = [(row.number, _placed(row, known, only)) for row in rows]
         whose = {found.client.id for _, found in placed if isinstance(found, _Placed)}
         there = self._marks(await people.sealed_of(whose))
         return [
@@ -69,13 +69,6 @@ class Intake:
             else await self._one(people, number, found, there, dry_run=dry_run)
             for number, found in placed
         ]
-
-    async def _whole(self, row: Row, known: _Known, only: ClientId | None) -> _Placed | str:
-        """Return a row's key, or what is wrong with it."""
-        placed = _placed(row, known, only)
-        if isinstance(placed, str):
-            return placed
-        return await self.lacking(placed.client, placed.entry) or placed
 
     async def _one(
         self,
@@ -92,6 +85,8 @@ class Intake:
             named = (client.name, entry.exchange, entry.label)
             return Outcome(number, state, words, *named, made)
 
+        if words := await self.lacking(client, entry):
+            return came_to("invalid", words)
         if mark in there:
             before = there[mark]
             return came_to("duplicate", f"the same as row {before}" if before else "stored already")

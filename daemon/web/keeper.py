@@ -190,6 +190,8 @@ class Keeper:
     async def change_client(self, client_id: ClientId, change: ClientChange, by: Actor) -> Client:
         before, people = await self._require_client(client_id), People(self.engine, by)
         said = change.model_fields_set
+        if not said:
+            raise Problem("invalid", "Say what is to be otherwise: name, account or status.")
         name = client_name(change.name) if change.name is not None else None
         account = account_name(change.account) if change.account is not None else None
         if "account" in said or name:

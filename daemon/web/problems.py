@@ -153,9 +153,22 @@ def _field(loc: tuple[str | int, ...]) -> str:
     return ".".join(str(part) for part in loc[1:]) or str(loc[0])
 
 
+_SAID: Mapping[str, str] = {
+    "missing": "is missing",
+    "extra_forbidden": "there is no such field here",
+    "string_type": "is not text",
+    "bool_type": "is neither true nor false",
+    "bool_parsing": "is neither true nor false",
+    "uuid_parsing": "is not an id, which looks like 6f1c2a34-5b6d-4e7f-8a9b-0c1d2e3f4a5b",
+    "uuid_type": "is not an id, which looks like 6f1c2a34-5b6d-4e7f-8a9b-0c1d2e3f4a5b",
+    "model_attributes_type": "is not a JSON object; send one, as Content-Type: application/json",
+}
+"""Of pydantic's kinds of mistakes, those that it words for programmers."""
+
+
 def _words(error: Mapping[str, Any]) -> str:
-    if error["type"] == "missing":
-        return "is missing"
+    if error["type"] in _SAID:
+        return _SAID[error["type"]]
     if error["type"] in ("too_long", "string_too_long"):
         return f"is longer than {error['ctx']['max_length']:,} characters"
     # pydantic's words name the rule; what was sent is in `input` only

@@ -20,6 +20,8 @@ async def test_a_client_is_added_renamed_suspended_and_deleted(admin: httpx.Asyn
     assert (renamed["name"], renamed["account"]) == ("Birch", "birch")
     suspended = (await admin.patch(path, json={"status": "SUSPENDED"})).json()
     assert suspended["status"] == "SUSPENDED"
+    nothing = await admin.patch(path, json={})
+    assert (nothing.status_code, "Say what is to be" in nothing.json()["detail"]) == (422, True)
     assert (await admin.delete(path)).json()["message"] == "Client deleted, with 0 key(s)"
     assert (await admin.get(path)).status_code == 404
 

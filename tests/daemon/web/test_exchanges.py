@@ -133,6 +133,7 @@ async def test_a_row_that_lacks_what_its_exchange_needs_is_told_so_and_spoils_no
     report = (await admin.post(path, json=rows)).json()["rows"]
     assert [row["state"] for row in report] == ["invalid", "added"]
     assert report[0]["words"] == "passphrase: is missing, and okx needs one"
+    assert (report[0]["client"], report[0]["exchange"]) == ("Acme Capital", "okx")
 
 
 @pytest.mark.parametrize(

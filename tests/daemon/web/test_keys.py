@@ -85,6 +85,25 @@ async def test_what_cannot_be_used_is_named_and_not_repeated(
     assert (await admin.get(f"/api/admin/clients/{acme}/api-keys")).json() == {"keys": []}
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"api_key": 7}, "api_key: is not text"),
+        ({"is_testnet": "perhaps"}, "is_testnet: is neither true nor false"),
+        ({"surprise": 1}, "surprise: there is no such field here"),
+        ({"client_id": "acme"}, "client_id: is not an id, which looks like "),
+        ([], "body: is not a JSON object; send one, as Content-Type: application/json"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_words_for_whoever_sent_it(
+    admin: httpx.AsyncClient, acme: ClientId, wrong: dict[str, Any] | list[Any], words: str
+) -> None:
+    whole = KEY | {"client_id": str(acme)}
+    sent = whole | wrong if isinstance(wrong, dict) else wrong
+    answer = await admin.post("/api/admin/api-keys", json=sent)
+    assert (answer.status_code, answer.json()["detail"][: len(words)]) == (422, words)
+
+
 async def test_an_unknown_client_and_an_unknown_key_are_not_found(admin: httpx.AsyncClient) -> None:
     for method, path in (
         ("POST", f"/api/admin/clients/{uuid4()}/api-keys"),
@@ -227,9 +246,11 @@ async def test_a_key_that_waits_for_its_bridge_says_so_and_why_wherever_it_is_sh
 async def test_an_exchange_that_is_not_known_is_saved_with_a_doubt_and_the_nearest_names(
     admin: httpx.AsyncClient, acme: ClientId
 ) -> None:
-    (doubt,) = (await add(admin, acme, exchange="binnance"))["warnings"]
+    (doubt,) = (await add(admin, acme, exchange="binanc"))["warnings"]
     assert doubt["code"] == "unknown_exchange"
     assert "did you mean binance" in doubt["text"]
+    names = doubt["text"].partition("did you mean ")[2].partition("?")[0].split(" or ")
+    assert len(names) == len(set(names))
     assert (await add(admin, acme, exchange="gate.io".replace(".", "_")))["warnings"] == []
 
 
