@@ -143,7 +143,7 @@ COMMAND = re.compile(
 
 def wrong_commands(line: str) -> Iterator[str]:
     """Yield each command in *line* that there is not, and each option that it has not."""
-    for words in (said.split() for said in COMMAND.findall(line)):
+    for words in (said.replace("'", " ").split() for said in COMMAND.findall(line)):
         command = named(words[0])
         if command is None:
             if words[0] not in ("--help", "--version", "COMMAND"):
