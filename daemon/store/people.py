@@ -43,6 +43,11 @@ class Client:
     keys: int
     account: str
 
+    @property
+    def own_account(self) -> str | None:
+        """The account that it was given, not the one made from its name."""
+        return None if self.account == account_name(self.name) else self.account
+
 
 @dataclass(frozen=True, slots=True)
 class SealedEntry:

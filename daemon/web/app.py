@@ -23,7 +23,8 @@ from daemon.web.api import (
 )
 from daemon.web.auth import Gate
 from daemon.web.checker import Checker
-from daemon.web.console import deeds, pages
+from daemon.web.console import clients as clients_here
+from daemon.web.console import deeds, entrance, pages
 from daemon.web.console.doors import lost
 from daemon.web.console.watching import KEPT_FOR, TRENDS_KEPT_FOR
 from daemon.web.forms import ExchangeForms
@@ -80,7 +81,13 @@ def api_app(backend: Backend) -> FastAPI:
         audit,
     ):
         app.include_router(each.routes)
-    for console in (deeds.front, pages.routes, deeds.routes):
+    for console in (
+        entrance.front,
+        entrance.routes,
+        pages.routes,
+        clients_here.routes,
+        deeds.routes,
+    ):
         app.include_router(console)
     app.add_middleware(Shell)
     return app

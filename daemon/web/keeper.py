@@ -1,7 +1,7 @@
 """What people do to clients and keys by API and console, and what they are told of it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -33,6 +33,7 @@ from daemon.web.standing import Down, added, down_of, standing
 from reconciler.model import BridgeName, ClientId, KeyId, Phase, Reason
 from reconciler.ports import Clock
 from reconciler.slots import account_name as account_of
+from reconciler.slots import connector_name
 from reconciler.verdicts import Undecryptable
 
 _GLANCE = 0.25
@@ -72,6 +73,16 @@ class Keeper:
         cipher = {row.id: row.api_key for row in rows}
         states, down = await self._status.of_client(client_id), await self._down()
         return [self._shown(state, cipher.get(state.key_id), down) for state in states]
+
+    async def in_place(
+        self, client_id: ClientId, exchange: str, *, testnet: bool
+    ) -> KeyState | None:
+        """Return the key that has the slot for which a new one would be stored, if any has."""
+        connector = connector_name(exchange, testnet=testnet)
+        for key in await self.keys(client_id):
+            if key.is_active and key.connector == connector and key.reason != Reason.SLOT_TAKEN:
+                return key
+        return None
 
     async def key(self, key_id: KeyId) -> KeyState:
         """Raises Problem not_found."""
@@ -187,18 +198,19 @@ class Keeper:
             " to have a key is served under it. Give one of them an account of its own."
         )
 
+    async def foretold(self, client_id: ClientId, change: ClientChange) -> Client:
+        """Return a client as it would be under the name and account of *change*."""
+        before = await self._require_client(client_id)
+        name, account = _filed(before, change)
+        return replace(before, name=name, account=account_of(name, account))
+
     async def change_client(self, client_id: ClientId, change: ClientChange, by: Actor) -> Client:
         before, people = await self._require_client(client_id), People(self.engine, by)
-        said = change.model_fields_set
-        if not said:
+        if not change.model_fields_set:
             raise Problem("invalid", "Say what is to be otherwise: name, account or status.")
-        name = client_name(change.name) if change.name is not None else None
-        account = account_name(change.account) if change.account is not None else None
-        if "account" in said or name:
-            kept = account if "account" in said else _own_account(before)
-            if kept is None:
-                filed_account(account_of(name or before.name, None))
-            await people.refile(client_id, kept, name)
+        if change.name is not None or "account" in change.model_fields_set:
+            name, account = _filed(before, change)
+            await people.refile(client_id, account, name)
         if change.status is not None and change.status != before.status:
             await people.set_status(client_id, change.status)
         return await self._require_client(client_id)
@@ -320,9 +332,16 @@ def _id(said: str) -> UUID:
         raise Problem("not_found", "There is nothing with this id.") from None
 
 
-def _own_account(client: Client) -> str | None:
-    """Return the account that a client was given, not the one made from its name."""
-    return None if client.account == account_of(client.name, None) else client.account
+def _filed(client: Client, change: ClientChange) -> tuple[str, str | None]:
+    """Return the name and the account of its own that a client is to have. Raises BadEntry."""
+    name = client_name(change.name) if change.name is not None else client.name
+    if "account" not in change.model_fields_set:
+        account = client.own_account
+    else:
+        account = account_name(change.account) if change.account is not None else None
+    if account is None:
+        filed_account(account_of(name, None))
+    return name, account
 
 
 def _no_key() -> Problem:

@@ -1,35 +1,27 @@
-"""What people do in the console: each form is answered by the page that shows what it did."""
+"""What people do to keys, and what they hold: check, add, rotate, reinitialize, pause, resume."""
 
-import re
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, Depends, Form, Request, Response
 from pydantic import SecretStr
 
 from daemon.entry import BadEntry, KeyEntry, key_entry, remark
 from daemon.store.pauses import Pauses, Subject
 from daemon.web.api.keys import Adding, Changing, Checking
 from daemon.web.api.parts import Id, Keeping
-from daemon.web.auth import Gate, address_of
-from daemon.web.console.doors import Acting, Anybody, Page, sessions_of
-from daemon.web.console.paper import STATIC, page, say
-from daemon.web.console.watching import live
-from daemon.web.models import ClientChange, KeyChange
+from daemon.web.console.answers import Question, ask, done, refused
+from daemon.web.console.doors import Acting, Page, Sealed, Word
+from daemon.web.console.paper import page
+from daemon.web.models import KeyChange, KeyState
 from daemon.web.problems import Problem
-from daemon.web.sessions import COOKIE, LENGTH
-from reconciler.model import ClientId, KeyId, Secret
+from reconciler.model import ClientId, KeyId
 
 routes = APIRouter(prefix="/console", route_class=Page, include_in_schema=False)
-front = APIRouter(include_in_schema=False)
 WAIT = 3.0
 """Seconds that a form waits for what comes of it; the page that follows is kept fresh anyway."""
-_OURS = re.compile(r"/console(?:/[A-Za-z0-9_./-]*)?(?:\?[A-Za-z0-9_=&%.+-]*)?")
-Word = Annotated[str, Form(max_length=1_000)]
-Sealed = Annotated[str, Form(max_length=65_536)]
 Scope = Literal["all", "bridge", "client", "key"]
 
 
@@ -70,146 +62,49 @@ class Typed:
 Filled = Annotated[Typed, Depends()]
 
 
-def done(request: Request, where: str, words: str, *, well: bool = True) -> Response:
-    """Return the way to the page that shows it. Nobody is sent elsewhere."""
-    where = where if _OURS.fullmatch(where) else "/console"
-    sent_by_script = Response(status_code=204, headers={"X-Next": where})
-    return say(
-        request,
-        sent_by_script if live(request) else RedirectResponse(where, 303),
-        words,
-        well=well,
-    )
-
-
-def refused(request: Request, form: str, error: BadEntry | Problem) -> Response:
-    """Say what was wrong: beside the form, whose secrets stay there, if its script has sent it."""
-    words = error.detail if isinstance(error, Problem) else str(error)
-    if "Nothing was saved" not in words:
-        words = f"Nothing was saved. {words}"
-    if live(request):
-        return page(request, "checked.html", 422, back=form, found=None, words=words)
-    return done(request, form, words, well=False)
-
-
-@front.get("/")
-async def show_the_way() -> Response:
-    return RedirectResponse("/console", 307)
-
-
-@routes.get("/static/{name}")
-async def send_static(name: str) -> Response:
-    if name not in STATIC:
-        raise Problem("not_found", "There is no such file.")
-    body, kind = STATIC[name]
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}  # its address has a digest
-    return Response(body, media_type=kind, headers=headers)
-
-
-# -- sessions ------------------------------------------------------------------------------------
-
-
-@routes.get("/login")
-async def show_login(
-    request: Request,
-    next: Annotated[str, Query(max_length=2_000)] = "/console",  # noqa: A002
-) -> Response:
-    return page(request, "login.html", next=next, words="")
-
-
-@routes.post("/login")
-async def log_in(
-    request: Request,
-    token: Sealed = "",
-    next: Word = "/console",  # noqa: A002
-) -> Response:
-    gate = cast("Gate", request.app.state.gate)
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Problem("forbidden", "Log in from the console's own page.")
-    try:
-        caller = await gate.caller(Secret(token.strip() or "-"), address_of(request))
-    except Problem as problem:
-        if problem.code not in ("unauthorized", "throttled"):
-            raise
-        wrong = "This token opens nothing: it is wrong, revoked or has expired."
-        words = problem.detail if problem.code == "throttled" else wrong
-        status = 429 if problem.code == "throttled" else 401
-        return page(request, "login.html", status, next=next, words=words)
-    where = next if _OURS.fullmatch(next) else "/console"
-    response = RedirectResponse("/console/mine" if caller.role == "client" else where, 303)
-    response.set_cookie(
-        COOKIE,
-        sessions_of(request).begin(caller),
-        max_age=int(LENGTH.total_seconds()),
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="strict",
-    )
-    return response
-
-
-@routes.post("/logout")
-async def log_out(request: Request, visitor: Anybody) -> Response:
-    await sessions_of(request).end(visitor.caller)
-    response = RedirectResponse("/console/login", 303)
-    response.delete_cookie(COOKIE)
-    return response
-
-
-# -- clients -------------------------------------------------------------------------------------
-
-
-@routes.post("/clients")
-async def add_client(
-    request: Request, keeper: Keeping, visitor: Acting, name: Word = "", account: Word = ""
-) -> Response:
-    try:
-        made = await keeper.add_client(name, account or None, visitor.caller.actor)
-    except BadEntry as error:
-        return done(request, "/console/clients", str(error), well=False)
-    here, doubt = f"/console/clients/{made.id}", await keeper.doubt_about(made)
-    return done(request, here, f"Client added. {doubt or 'Now add a key.'}", well=doubt is None)
-
-
-@routes.post("/clients/{client_id}/status")
-async def set_status(
+@routes.post("/clients/{client_id}/keys")
+async def add_key(
     request: Request,
     client_id: Id,
     keeper: Keeping,
+    adding: Adding,
     visitor: Acting,
-    status: Annotated[Literal["ACTIVE", "PAUSED", "SUSPENDED"], Form()],
-) -> Response:
-    change = ClientChange(status=status)
-    await keeper.change_client(ClientId(client_id), change, visitor.caller.actor)
-    return done(request, f"/console/clients/{client_id}", f"The client is {status.lower()}.")
-
-
-@routes.post("/clients/{client_id}/delete")
-async def delete_client(
-    request: Request, client_id: Id, keeper: Keeping, visitor: Acting
-) -> Response:
-    keys = await keeper.delete_client(ClientId(client_id), visitor.caller.actor)
-    return done(request, "/console/clients", f"Client deleted, with {keys} key(s).")
-
-
-# -- keys ----------------------------------------------------------------------------------------
-
-
-@routes.post("/clients/{client_id}/keys")
-async def add_key(
-    request: Request, client_id: Id, adding: Adding, visitor: Acting, typed: Filled
+    typed: Filled,
+    sure: Word = "",
 ) -> Response:
     """Store a key. Without a script, its secrets are entered anew if anything was wrong."""
-    here = f"/console/clients/{client_id}"
+    here, whose = f"/console/clients/{client_id}", ClientId(client_id)
     try:
-        by, whose = visitor.caller.actor, ClientId(client_id)
-        added = await adding(whose, typed.entry(), WAIT, by, verify=typed.verify)
+        entry, by = typed.entry(), visitor.caller.actor
+        old = await keeper.in_place(whose, entry.exchange, testnet=entry.is_testnet)
+        if old and sure != str(old.id):
+            return ask(request, visitor, _about_its_place(old, here, typed))
+        added = await adding(whose, entry, WAIT, by, verify=typed.verify)
     except (BadEntry, Problem) as error:
         kept = urlencode({"exchange": typed.exchange[:100], "label": typed.label[:255]})
         return refused(request, f"{here}?{kept}", error)
     words = added.trading_bridge_warning or f"{added.message}: it is live."
     words += "".join(f" {each.text}" for each in added.warnings)
     return done(request, here, words, well=added.trading_bridge_configured)
+
+
+def _about_its_place(old: KeyState, here: str, typed: Typed) -> Question:
+    name = f"{old.api_key or str(old.id)[:8]}{f' ({old.label})' if old.label else ''}"
+    words = (
+        f"This client has a key for {old.exchange} already: {name}, which is {old.phase}. The new"
+        " one takes its place on the bridge: that one stays stored, and is not used any more."
+    )
+    ticked = {"is_testnet": typed.is_testnet, "verify": typed.verify}
+    kept = {"exchange": typed.exchange, "label": typed.label}
+    return Question(
+        [words],
+        sure=str(old.id),
+        agree=f"Take the place of {name}",
+        deed="Add key",
+        back=here,
+        kept=kept | {name: "true" for name, value in ticked.items() if value},
+        secret=True,
+    )
 
 
 @routes.post("/clients/{client_id}/check")

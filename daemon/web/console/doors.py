@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 from urllib.parse import quote
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
@@ -16,6 +16,8 @@ from daemon.web.problems import EXPECTED, TITLES, Problem, problem_of, told
 from daemon.web.sessions import Sessions, check_origin
 
 LOGIN = "/console/login"
+Word = Annotated[str, Form(max_length=1_000)]
+Sealed = Annotated[str, Form(max_length=65_536)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,15 +191,19 @@ async def show_mine(request: Request, teller: Telling, visitor: Own) -> Response
 async def show_key(
     request: Request, key_id: Id, keeper: Keeping, snapshot: Looked, forms: Forms, visitor: Seen
 ) -> Response:
-    mine = [key for key in snapshot.keys if key.key_id == key_id]
-    tag = tag_of(mine, snapshot.down, snapshot.pauses, visitor.caller.role)
+    whose = [key.client_id for key in snapshot.keys if key.key_id == key_id]
+    kin = [snapshot.by_client[client] for client in whose]
+    tag = tag_of(key_id, kin, snapshot.down, snapshot.pauses, visitor.caller.role)
 
-    async def found() -> tuple[KeyState, list[dict[str, Any]]]:
-        excerpt = Excerpt(keys=[KeyId(key_id)])
-        return await keeper.key(KeyId(key_id)), await _events(History(keeper.engine), excerpt)
+    async def found() -> tuple[KeyState, KeyState | None, list[dict[str, Any]]]:
+        key = await keeper.key(KeyId(key_id))
+        place = ClientId(key.client_id), key.exchange
+        rival = None if key.is_active else await keeper.in_place(*place, testnet=key.is_testnet)
+        events = await _events(History(keeper.engine), Excerpt(keys=[KeyId(key_id)]))
+        return key, rival, events
 
     async def show() -> Response:
-        key, events = await shared(request, tag, found)
+        key, rival, events = await shared(request, tag, found)
         offer = offer_of(await forms.of_bridge(BridgeName(key.bridge)), key.exchange)
         return page(
             request,
@@ -207,6 +211,7 @@ async def show_key(
             visitor=visitor,
             version=snapshot.version,
             key=key,
+            rival=rival,
             events=events,
             fields=offer.fields if offer else (),
             paused=_pause_of(snapshot, "key", str(key_id)),

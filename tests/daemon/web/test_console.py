@@ -169,6 +169,59 @@ async def test_a_key_is_added_and_the_next_page_says_what_came_of_it(
     assert "initialization failed" not in again
 
 
+async def test_a_key_that_would_take_anothers_place_is_asked_about_first(
+    console: httpx.AsyncClient, office: Office, acme: ClientId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.web.console.deeds.WAIT", 0.0)
+    here, other = f"/console/clients/{acme}/keys", FORM | {"exchange": "Binance", "label": "new"}
+    await console.post(here, data=FORM | {"label": "old"})
+    for sure in ("", "another"):
+        asked = await console.post(here, data=other | {"sure": sure})
+        assert asked.status_code == 409
+        assert "a key for binance already: cana…-yek (old), which is pending" in asked.text
+        assert 'name="label" value="new"' in asked.text
+        assert len(await People(office.engine).keys(acme)) == 1
+    await console.post(here, data=FORM | {"is_testnet": "true"})  # a place of its own
+    (old, _) = await People(office.engine).keys(acme)
+    answer = await console.post(here, data=other | {"sure": str(old.id)})
+    assert answer.status_code == 303
+    assert len(await People(office.engine).keys(acme)) == 3
+    await console.post(f"/console/keys/{old.id}/active", data={"active": "false"})
+    page = (await console.get(f"/console/keys/{old.id}")).text
+    assert "Of the two, the newer one is used." in page
+
+
+async def test_a_client_is_renamed_and_asked_about_first_where_its_keys_move(
+    console: httpx.AsyncClient, office: Office, acme: ClientId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.web.console.deeds.WAIT", 0.0)
+    people, here = People(office.engine), f"/console/clients/{acme}"
+    await people.add_client("Birch")
+
+    async def say(words: str, **form: str) -> int:
+        answer = await console.post(here, data=form)
+        told = answer if answer.status_code == 409 else await console.get(here)
+        assert words in told.text, told.text
+        return answer.status_code
+
+    assert await say("Nothing changed", name="Acme Capital", account="") == 303
+    assert await say("account client_acme.", name="Acme", account="") == 303
+    await console.post(f"{here}/keys", data=FORM)
+    assert (
+        await say("Its active key moves to the account &#39;acme&#39;", name="Acme", account="acme")
+        == 409
+    )
+    assert await say("is that of the client &#39;Birch&#39;, too", name="birch", account="") == 409
+    assert (await people.by_id(acme)).account == "client_acme"
+    sure = {"account": "acme", "sure": "acme"}
+    assert await say("the client is Acme, its account acme.", name="Acme", **sure) == 303
+    assert (
+        await say("the client is Acme 2, its account acme.", name="Acme 2", account="acme") == 303
+    )
+    assert await say("Nothing was saved. account: use letters", name="Acme", account="../x") == 303
+    assert await say("Nothing was saved. name: is empty", name="", account="acme") == 303
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -174,9 +174,9 @@ function edits(one, other) {
 // Sends a form whose secrets are to stay where they are if something is wrong with them.
 async function send(form, button) {
   const place = form.querySelector(".answer");
+  const body = new URLSearchParams(new FormData(form)); // with what the last answer asked
   place.textContent = "Asking …";
   try {
-    const body = new URLSearchParams(new FormData(form));
     const where = button?.getAttribute("formaction") || form.getAttribute("action");
     const answer = await fetch(where, { method: "POST", headers: LIVE, body });
     const next = answer.headers.get("X-Next");
@@ -187,6 +187,7 @@ async function send(form, button) {
     const found = parsed(await answer.text());
     const told = found.getElementById("answer")?.childNodes || found.querySelectorAll(".said");
     place.replaceChildren(...[...told].map((each) => document.adoptNode(each)));
+    place.querySelector("input")?.focus();
   } catch {
     place.textContent = "Out of reach: nothing is known of what came of it. Load the page again.";
   }
