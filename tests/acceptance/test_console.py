@@ -230,6 +230,28 @@ async def test_a_person_looks_after_keys_in_the_console(  # noqa: PLR0915 - one 
     await expect(page.locator(".said").first).to_contain_text("Reinitialized.")
     assert await firm.attempts() > tried
 
+    # A key that takes another's place, and a client whose keys move, are asked about first.
+    newer = issue("binance")
+    firm.secrets |= {*newer.plain()}
+    await firm.issue_on_paper("binance", newer, USDT="77")
+    await add(page, "binance", newer)
+    await expect(form.get_by_role("status")).to_contain_text("a key for binance already")
+    await expect(form.get_by_label("API secret")).to_have_value(newer.api_secret)
+    await expect(form.get_by_label("Take the place of")).to_be_focused()
+    assert await page.locator("#keys tbody tr").count() == 2
+    await page.keyboard.press("Space")
+    await page.get_by_role("button", name="Add key").click()
+    await expect(page.locator("#keys tr", has_text="binance")).to_have_count(2)
+    await expect(page.locator("#statement")).to_contain_text("77")
+    await page.locator("#refile summary").click()
+    await page.locator("#refile").get_by_label("Name", exact=True).fill("Acme & Sons")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("#refile").get_by_role("status")).to_contain_text("active keys move")
+    await page.get_by_label("File this client under client_acme_&_sons").check()
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("h1")).to_have_text("Acme & Sons")
+    await expect(page.locator("#keys .phase.live")).to_have_count(2)
+
     # The bridge is killed: the page tells by itself.
     await site.kill("bridge")
     await expect(overview.locator("#outlook h1")).to_have_class(re.compile("wrong"))
