@@ -24,6 +24,10 @@ def running(pids: set[int]) -> set[int]:
     return {pid for pid in pids if _state(pid) not in ("", "Z", "X")}
 
 
+def is_stopped(pid: int) -> bool:
+    return _state(pid) == "T"
+
+
 def mentioning(words: str) -> list[str]:
     """Return the command lines of processes that have *words* in them or in their environment."""
     return [_said(path, "cmdline") for path in Path("/proc").glob("[0-9]*") if _names(path, words)]

@@ -4,11 +4,10 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from daemon.vault import new_key
 from tests.acceptance.firm import PATIENCE, Firm, Site, spoken_to, start_slow_bridge
 from tests.acceptance.processes import descendants, linux, mentioning, running
 from tests.conftest import fast_place
+from tests.systemd import Systemd
 
 pytestmark = [pytest.mark.anyio, pytest.mark.acceptance]
 COMMAND = [sys.executable, "-c", "from daemon.cli import main; main()"]
@@ -320,29 +320,14 @@ async def test_systemd_hears_that_it_is_ready_alive_reloading_and_stopping(
 ) -> None:
     await start_slow_bridge(site, latency=0)
     await firm.add_key(await firm.add_client("Acme"))
-    address = str(home / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(address)
-        systemd.settimeout(0)
-        told = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "100000"}
-        async with running_daemon(home, **site.environment(), **told) as daemon:
-            await heard(systemd, "READY=1")
-            await heard(systemd, "WATCHDOG=1")
-            await heard(systemd, "STATUS=holds")
+    with closing(Systemd(home / "notify", watchdog=0.1)) as systemd:
+        async with running_daemon(home, **site.environment(), **systemd.environment) as daemon:
+            systemd.hear("READY=1")
+            systemd.hear("WATCHDOG=1")
+            systemd.hear("STATUS=holds")
             daemon.process.send_signal(signal.SIGHUP)
-            assert "MONOTONIC_USEC=" in await heard(systemd, "RELOADING=1")
-            await heard(systemd, "READY=1")
+            assert "MONOTONIC_USEC=" in systemd.hear("RELOADING=1")
+            systemd.hear("READY=1")
             daemon.process.send_signal(signal.SIGTERM)
-            await heard(systemd, "STOPPING=1")
+            systemd.hear("STOPPING=1")
             assert await daemon.process.wait() == 0
-
-
-async def heard(systemd: socket.socket, words: str) -> str:
-    """Wait for a message that has *words* in it; drop those before it."""
-    with anyio.move_on_after(PATIENCE):
-        while True:
-            await anyio.wait_readable(systemd)
-            message = systemd.recv(4096).decode()
-            if words in message:
-                return message
-    raise AssertionError(f"systemd never heard {words}")
