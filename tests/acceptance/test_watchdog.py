@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import closing
 
+import anyio
 import pytest
 from sqlalchemy import text
 
-from tests.acceptance.firm import Firm, Site, start_slow_bridge
+from tests.acceptance.firm import PATIENCE, Firm, Site, start_slow_bridge
 from tests.acceptance.processes import linux
 from tests.systemd import ALIVE, Systemd, freeze, thaw
 
@@ -58,6 +59,8 @@ async def test_a_loop_that_stands_still_is_fed_no_more_though_its_process_answer
 
     async with site.engine.begin() as connection:  # a pass that never ends
         await connection.execute(text("LOCK TABLE exchange_api_keys"))
-        await firm.until(starves)
+        with anyio.fail_after(PATIENCE):  # what `firm` tells of a failure waits for that lock, too
+            while not await starves():
+                pass
     systemd.hear(ALIVE)
     assert not await fails()
