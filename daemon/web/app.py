@@ -27,6 +27,7 @@ from daemon.web.console import clients as clients_here
 from daemon.web.console import deeds, entrance, pages
 from daemon.web.console.doors import lost
 from daemon.web.console.watching import KEPT_FOR, TRENDS_KEPT_FOR
+from daemon.web.examples import with_examples
 from daemon.web.forms import ExchangeForms
 from daemon.web.fresh import Fresh
 from daemon.web.keeper import Keeper
@@ -49,9 +50,16 @@ class Backend:
     forms: ExchangeForms
 
 
+class _Api(FastAPI):
+    """The app, whose OpenAPI page has an example of each model."""
+
+    def openapi(self) -> dict[str, Any]:
+        return with_examples(super().openapi())
+
+
 def api_app(backend: Backend) -> FastAPI:
     """Return the app. Nobody comes in without a token, but to see that it is there."""
-    app = FastAPI(
+    app = _Api(
         title="Bridgetender",
         version=version("bridgetender"),
         description="Clients, their exchange API keys, and where each one stands.",

@@ -27,11 +27,11 @@ class NewKey(Asked):
     One that the exchange does not have is left out.
     """
 
-    exchange: Annotated[Plain, Field(examples=["binance"])]
-    api_key: Annotated[Sealed, Field(examples=["the key as the exchange shows it"])] = _EMPTY
-    api_secret: Annotated[Sealed, Field(examples=["the secret as the exchange shows it"])] = _EMPTY
+    exchange: Plain
+    api_key: Sealed = _EMPTY
+    api_secret: Sealed = _EMPTY
     passphrase: Sealed | None = None
-    label: Annotated[Plain | None, Field(examples=["desk 2"])] = None
+    label: Plain | None = None
     is_testnet: bool = False
 
     def entry(self) -> KeyEntry:
@@ -69,8 +69,8 @@ class KeyChange(Asked):
 
 
 class NewClient(Asked):
-    name: Annotated[Plain, Field(examples=["Acme Capital"])]
-    account: Annotated[Plain | None, Field(examples=["client_acme"])] = None
+    name: Plain
+    account: Plain | None = None
 
 
 class ClientChange(Asked):
@@ -97,8 +97,8 @@ class Standing(BaseModel):
     bridge_up: bool
     account: str
     connector: str
-    phase: Annotated[str, Field(examples=["live"])]
-    reason: Annotated[str, Field(examples=["applied"])]
+    phase: str
+    reason: str
     why: str
     todo: str
     failures: int
@@ -114,7 +114,7 @@ class Standing(BaseModel):
 class KeyState(Standing):
     """The same with the ends of the API key; null is one that this daemon cannot decrypt."""
 
-    api_key: Annotated[str | None, Field(examples=["abcd…wxyz"])]
+    api_key: str | None
 
 
 class Checked(BaseModel):

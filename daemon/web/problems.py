@@ -35,6 +35,14 @@ TITLES: Mapping[str, tuple[int, str]] = {
 """Every code, with its status and what it means."""
 
 
+_EMPTY = "is empty; paste it as the exchange shows it"
+_EXAMPLES: Mapping[int, dict[str, Any]] = {
+    4: {"detail": f"api_key: {_EMPTY}", "errors": [{"field": "api_key", "problem": _EMPTY}]},
+    5: {"detail": "See the daemon's log."},
+}
+"""What is told beside the first code of a kind."""
+
+
 def _described(kind: int) -> dict[str, Any]:
     """Return how the OpenAPI page tells of the failures whose status begins with *kind*."""
     codes = {code: told for code, told in TITLES.items() if told[0] // 100 == kind}
@@ -58,8 +66,7 @@ def _described(kind: int) -> dict[str, Any]:
     schema = {"type": "object", "required": needed, "properties": properties}
     code, (status, title) = next(iter(codes.items()))
     known = {"type": "about:blank", "title": title, "status": status, "code": code}
-    example = known | {"detail": "api_key: is empty; paste it as the exchange shows it"}
-    content = {MEDIA_TYPE: {"schema": schema} | ({"example": example} if kind == 4 else {})}
+    content = {MEDIA_TYPE: {"schema": schema, "example": known | _EXAMPLES[kind]}}
     return {"description": "\n".join(lines), "content": content}
 
 

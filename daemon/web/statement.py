@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from daemon.bridges.balances import Amount, Balances, Failure, Late
 from daemon.web.models import KeyState
@@ -30,14 +30,14 @@ Found = Mapping[tuple[str, str], Answer]
 State = Literal["ok", "empty", "error", "timeout", "not_connected"]
 _EXACT = Context(prec=200)
 """Amounts have up to 60 digits on each side of the point, and none is rounded away."""
-Money = Annotated[str | None, Field(examples=["0.60000000"])]
+Money = str | None
 
 
 class Balance(BaseModel):
     """One asset on one exchange; null is what was not told."""
 
-    exchange: Annotated[str, Field(examples=["binance"])]
-    asset: Annotated[str, Field(examples=["BTC"])]
+    exchange: str
+    asset: str
     free: Money
     locked: Money
     total: Money

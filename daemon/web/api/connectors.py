@@ -1,7 +1,7 @@
 """All keys and where they stand, filtered, sorted and page by page; and news of them."""
 
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import Response
@@ -98,7 +98,20 @@ _FOLLOWERS: tuple[Role, ...] = ("admin", "viewer")
 _follower.roles = _FOLLOWERS  # type: ignore[attr-defined]  # for the test that tries each with each
 
 
-@routes.get("/events", response_class=Response)
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            EventStream.media_type: {
+                "schema": {"type": "string"},
+                "example": 'id: 9f2c81d0-7\nevent: change\ndata: {"version": "9f2c81d0-7",'
+                ' "keys": 1, "phases": {"live": 1}, "bridges_down": [], "pauses": 0}\n\n',
+            }
+        }
+    }
+}
+
+
+@routes.get("/events", response_class=Response, responses=_STREAM)
 async def follow_events(
     request: Request, roster: Rostered, caller: Annotated[Caller, Depends(_follower)]
 ) -> EventStream:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from daemon.web.api.parts import Id, Keeping, Viewer, router
 from daemon.web.forms import Forms
@@ -19,8 +19,8 @@ Whose = Annotated[
 class FieldState(BaseModel):
     """`name` is the field of a key; `label` what the exchange calls what goes in there."""
 
-    name: str = Field(examples=["api_secret"])
-    label: str = Field(examples=["Private key"])
+    name: str
+    label: str
 
 
 class ExchangeState(BaseModel):
@@ -30,8 +30,8 @@ class ExchangeState(BaseModel):
     goes. `required`: a key that lacks one of the fields is refused.
     """
 
-    exchange: str = Field(examples=["hyperliquid"])
-    bridge: str = Field(examples=["main"])
+    exchange: str
+    bridge: str
     fields: list[FieldState]
     testnet: bool | None
     proves: bool | None

@@ -22,7 +22,7 @@ class NewPause(Asked):
 
     scope: Scope
     id: Annotated[str, Field(max_length=200)] = ""
-    reason: Annotated[str, Field(max_length=255, examples=["maintenance until noon"])] = ""
+    reason: Annotated[str, Field(max_length=255)] = ""
 
 
 class PauseState(BaseModel):
