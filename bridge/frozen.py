@@ -73,15 +73,16 @@ class Thrift:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[Any, Any] = {}
+        self.kept: dict[Any, Any] = {}
+        """Large; to be emptied piece by piece in the end."""
 
     def __call__(self, value: Any) -> Any:
         """Return what `freeze` would, made of parts that were met before where it can be."""
         match value:
             case str() | int():
-                return self._kept.setdefault((type(value), value), value)
+                return self.kept.setdefault((type(value), value), value)
             case float():  # by its text: 0.0 equals -0.0
-                return self._kept.setdefault((float, repr(value)), value)
+                return self.kept.setdefault((float, repr(value)), value)
             case dict():
                 pairs = [(self(key), self(held)) for key, held in value.items()]
                 return self._keep(FrozenDict(pairs), (id(each) for pair in pairs for each in pair))
@@ -93,4 +94,10 @@ class Thrift:
 
     def _keep(self, made: Any, addresses: Iterable[int]) -> Any:
         # Its parts are alive as long as it is kept, so their addresses stand for their contents.
-        return self._kept.setdefault((type(made), *addresses), made)
+        return self.kept.setdefault((type(made), *addresses), made)
+
+
+def empty(held: object) -> None:
+    """Empty a dict or list piece by piece: a million objects freed at once hold up all threads."""
+    while held and isinstance(held, dict | list):
+        _ = held.popitem() if isinstance(held, dict) else held.pop()

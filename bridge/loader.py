@@ -1,16 +1,18 @@
 """A second event loop in a thread of its own: parsing thousands of markets there stalls nobody."""
 
 import asyncio
-import gc
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from threading import Lock, Thread
+import sys
+from collections.abc import Awaitable, Callable
+from threading import Thread
 from typing import TypeVar
 
+from bridge.collector import COLLECTOR
 from bridge.session import Outward
 
 T = TypeVar("T")
-_NEVER = 1_000_000_000
+_TURN_S = 0.001
+"""How long one thread may go on while another waits. The event loop waits its turn after each call
+of the system, several times in an answer, so that Python's 5 ms added up to 50."""
 
 
 class Loader:
@@ -49,54 +51,13 @@ class Loader:
 
 
 async def _loaded(load: Callable[[Outward], Awaitable[T]], outward: Outward) -> T:
-    with _COLLECTOR.kept_out():
+    with COLLECTOR.kept_out():
         async with outward.twin() as twin:
             return await load(twin)
 
 
-class _Collector:
-    """Python's, of which a process has one, however many loaders."""
-
-    def __init__(self) -> None:
-        self._loads, self._often, self._turn = 0, 0, Lock()
-
-    @contextmanager
-    def kept_out(self) -> Iterator[None]:
-        """Keep it from looking through all objects, which stops every thread for long.
-
-        A load makes hundreds of thousands that are gone a second later, and some that stay: where
-        the process has frozen what it began with, these are looked through no more, either. Young
-        objects are looked through as always.
-        """
-        with self._turn:
-            if not self._loads:
-                self._begin()
-            self._loads += 1
-        try:
-            yield
-        finally:
-            with self._turn:
-                self._loads -= 1
-                self._end()
-
-    def _begin(self) -> None:
-        if gc.get_freeze_count():
-            gc.collect()  # or garbage would be frozen in the end
-        self._often = gc.get_threshold()[2]
-        gc.set_threshold(*gc.get_threshold()[:2], _NEVER)
-
-    def _end(self) -> None:
-        if gc.get_freeze_count():
-            gc.collect(1)
-            gc.freeze()
-        if not self._loads:
-            gc.set_threshold(*gc.get_threshold()[:2], self._often)
-
-
-_COLLECTOR = _Collector()
-
-
 def _started() -> tuple[Thread, asyncio.AbstractEventLoop, asyncio.Event]:
+    sys.setswitchinterval(_TURN_S)
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
     # A daemon thread: a parse under way is no reason to outlive a process that was told to stop.
     thread = Thread(target=_serve, args=(loop, stop), name="market-loader", daemon=True)

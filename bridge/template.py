@@ -18,7 +18,7 @@ import structlog
 from bridge.catalogue import OWN_COPIES, TESTNET, exchange_class
 from bridge.credentials import Offered, fill
 from bridge.errors import Trouble
-from bridge.frozen import FrozenDict, Thrift, freeze, thaw
+from bridge.frozen import FrozenDict, Thrift, empty, freeze, thaw
 from bridge.guard import Guarded
 from bridge.loader import Loader
 from bridge.pacer import Lane, Paced, Watch
@@ -193,7 +193,10 @@ class Template:
             raise ccxt.BadResponse(f"{self.name} answered without markets")
         shared = Thrift()
         fields = {field: shared(getattr(stock, field)) for field in MARKET_FIELDS}
-        return fields, {name: shared(stock.options.get(name) or {}) for name in self._helpers}
+        helpers = {name: shared(stock.options.get(name) or {}) for name in self._helpers}
+        for large in (*(getattr(stock, field) for field in MARKET_FIELDS), shared.kept):
+            empty(large)
+        return fields, helpers
 
     def _loaded(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.frozen import FrozenDict, FrozenList, ReadOnly, Thrift, freeze, thaw
+from bridge.frozen import FrozenDict, FrozenList, ReadOnly, Thrift, empty, freeze, thaw
 
 WRITES_TO_DICTS: list[Callable[[Any], Any]] = [
     lambda d: d.__setitem__("a", 2),
@@ -109,6 +109,17 @@ def test_equal_parts_are_kept_once_and_unequal_ones_apart() -> None:
     assert [repr(each[0]) for each in kinds] == ["1", "1.0", "True", "-0.0", "0.0", "'1'"]
     assert list(spare([{"a": 1, "b": 2}, {"b": 2, "a": 1}])[1]) == ["b", "a"]
     assert frozen == [{"min": None, "max": [1]}, {"min": None, "max": [1]}, {"min": None}]
+
+
+def test_what_is_emptied_leaves_what_was_made_of_it_alone() -> None:
+    spare, market = Thrift(), {"id": "BTC", "limits": {"min": [1, 2]}}
+    stock = {"markets": [market], "by_id": {"BTC": market}}
+    frozen = spare(stock)
+    for large in (stock["markets"], stock["by_id"], spare.kept, None):
+        empty(large)
+    assert stock == {"markets": [], "by_id": {}}
+    assert not spare.kept
+    assert frozen["markets"] == [market]
 
 
 def test_thrift_freezes_too() -> None:

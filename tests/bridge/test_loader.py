@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bridge.collector import COLLECTOR
 from bridge.loader import Loader
 from bridge.session import Outward, opened
 
@@ -24,9 +25,9 @@ class Market:
 @pytest.fixture
 def frozen() -> Iterator[None]:
     """Freeze what is there, as the bridge does before it serves."""
-    gc.freeze()
+    COLLECTOR.freeze()
     yield
-    gc.unfreeze()
+    COLLECTOR.thaw()
 
 
 @pytest.fixture

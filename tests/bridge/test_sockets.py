@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from yarl import URL
 
+from bridge.collector import COLLECTOR
 from bridge.egress import Egress
 from bridge.loader import Loader
 from bridge.session import Outward, opened
@@ -26,9 +27,9 @@ STEPS = 12
 @pytest.fixture(autouse=True)
 def few_objects() -> Iterator[None]:
     """Let a collection look through what the test makes, and not through all of ccxt each time."""
-    gc.freeze()
+    COLLECTOR.freeze()
     yield
-    gc.unfreeze()
+    COLLECTOR.thaw()
 
 
 @pytest.fixture
