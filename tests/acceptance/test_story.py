@@ -11,7 +11,7 @@ import pytest
 from daemon.store.audit import NOBODY
 from daemon.store.tokens import Tokens
 from daemon.tokens import digest_of, new_token
-from reconciler.model import ClientId, KeyId, Phase
+from reconciler.model import ClientId, Phase, Secret
 from tests.acceptance.firm import Firm, Issued, Site, issue, spoken_to
 
 pytestmark = [pytest.mark.anyio, pytest.mark.acceptance]
@@ -29,10 +29,16 @@ async def admin(firm: Firm) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def add(
-    firm: Firm, web: httpx.AsyncClient, client: ClientId, issued: Issued, wait: float = 20
+    firm: Firm,
+    web: httpx.AsyncClient,
+    client: ClientId,
+    issued: Issued,
+    exchange: str = "binance",
+    wait: float = 20,
 ) -> dict[str, Any]:
     firm.secrets.update(issued.plain())
-    body = {"exchange": "binance", "api_key": issued.api_key, "api_secret": issued.api_secret}
+    body = {"exchange": exchange, "api_key": issued.api_key, "api_secret": issued.api_secret}
+    body |= {"passphrase": issued.passphrase} if issued.passphrase else {}
     path = f"/api/admin/clients/{client}/api-keys?wait={wait}"
     answer = await web.post(path, json=body, timeout=40)
     assert answer.status_code == 200, answer.text
@@ -40,81 +46,110 @@ async def add(
     return said
 
 
-async def test_with_the_bridge_online_a_key_is_saved_and_configured(site: Site, firm: Firm) -> None:
+async def test_the_four_cases_of_the_story_come_true_one_after_the_other(
+    site: Site, firm: Firm
+) -> None:
+    """On one stage, since starting everything takes longest."""
     await site.start_paper()
     await site.start_bridge()
     await site.start_daemon()
-    client, issued = await firm.add_client("Acme"), issue()
-    await firm.issue_on_paper("binance", issued, USDT="1000")
+    client = await firm.add_client("Acme")
     async with admin(firm) as web:
-        said = await add(firm, web, client, issued)
+        await with_the_bridge_online_a_key_is_configured_and_has_balances_at_once(firm, web, client)
+        await with_the_bridge_offline_a_key_is_saved_and_warned_of(firm, web, client, "okx")
+        await site.start_bridge()
+        await firm.until(lambda: all_live(web, client, 2))  # by itself
+        await with_the_bridge_offline_a_key_is_saved_and_warned_of(firm, web, client, "kraken")
+        await site.start_bridge()
+        assert await reinitialized(web, client) == ["live"] * 3
+        await a_row_without_updated_at_gets_one_and_is_live(firm, client)
+        await reinitialize_replaces_what_is_live(firm, web, client, 4)
+        await reinitialize_brings_back_a_key_that_was_refused(firm, web)
 
+
+async def with_the_bridge_online_a_key_is_configured_and_has_balances_at_once(
+    firm: Firm, web: httpx.AsyncClient, client: ClientId
+) -> None:
+    issued = issue()
+    await firm.issue_on_paper("binance", issued, USDT="1000")
+    said = await add(firm, web, client, issued)
     assert said["message"] == "API key added successfully"
     assert (said["trading_bridge_configured"], said["trading_bridge_warning"]) == (True, None)
     assert (said["key"]["phase"], said["key"]["verified"]) == ("live", "ok")
     async with firm.bridge() as bridge:
         told = (await bridge.get("/portfolio", params={"account": "client_acme"})).json()
     assert told["balances"]["binance"]["USDT"]["total"] == 1000
+    shown = (await web.get(f"/api/admin/clients/{client}/balances")).json()
+    assert [(each["asset"], float(each["total"])) for each in shown["balances"]] == [("USDT", 1000)]
 
 
-async def test_with_the_bridge_offline_a_key_is_saved_with_a_warning_and_live_once_it_returns(
-    site: Site, firm: Firm
+async def with_the_bridge_offline_a_key_is_saved_and_warned_of(
+    firm: Firm, web: httpx.AsyncClient, client: ClientId, exchange: str
 ) -> None:
-    await site.start_paper()
-    await site.start_daemon()
-    client, issued = await firm.add_client("Acme"), issue()
-    await firm.issue_on_paper("binance", issued, USDT="1000")
-    async with admin(firm) as web:
-        said = await add(firm, web, client, issued, wait=0)
-        assert said["trading_bridge_configured"] is False
-        warning = said["trading_bridge_warning"]
-        assert warning.startswith("Trading Bridge connector initialization failed: ")
-        assert warning.endswith("Use 'Reinitialize' button to retry.")
-        await site.start_bridge()
-        await firm.until(lambda: is_live(web, said["id"]))
+    await firm.site.kill("bridge")
+    issued = issue(exchange)
+    await firm.issue_on_paper(exchange, issued, USDT="5")
+    said = await add(firm, web, client, issued, exchange, wait=1)
+    assert said["message"] == "API key added successfully"
+    assert said["trading_bridge_configured"] is False
+    warning = said["trading_bridge_warning"]
+    assert warning.startswith("Trading Bridge connector initialization failed: ")
+    assert warning.endswith("Use 'Reinitialize' button to retry.")
+    stored = "SELECT 1 FROM exchange_api_keys WHERE id = :id AND updated_at IS NOT NULL"
+    assert await firm.ask(stored, id=said["id"])
+    assert "live" not in await reinitialized(web, client, wait=0)  # of no use yet, and no harm
 
 
-async def test_reinitialize_brings_back_a_key_that_was_refused(site: Site, firm: Firm) -> None:
-    """The exchange did not know the key yet; Reinitialize asks again at once."""
-    await site.start_paper()
-    await site.start_bridge()
-    await site.start_daemon()
-    client, issued = await firm.add_client("Acme"), issue()
-    async with admin(firm) as web:
-        said = await add(firm, web, client, issued)
-        assert (said["trading_bridge_configured"], said["key"]["phase"]) == (False, "parked")
-        assert "refuses these credentials" in said["trading_bridge_warning"]
-        await firm.issue_on_paper("binance", issued, USDT="1000")
-
-        path = f"/api/admin/clients/{client}/api-keys/{said['id']}/reinitialize?wait=20"
-        again = (await web.post(path, timeout=40)).json()
-        assert again["keys"] == 1
-        assert [key["phase"] for key in again["states"]] == ["live"]
+async def a_row_without_updated_at_gets_one_and_is_live(firm: Firm, client: ClientId) -> None:
+    """As a backend stores it that knows nothing of us."""
+    issued = issue("bybit")
+    firm.secrets.update(issued.plain())
+    await firm.issue_on_paper("bybit", issued, USDT="5")
+    key, secret = (firm.keyring.seal(Secret(each)) for each in issued.plain())
+    row = {"client": client, "key": key, "secret": secret}
+    stored = await firm.ask(
+        "INSERT INTO exchange_api_keys (client_id, exchange, api_key, api_secret)"
+        " VALUES (:client, 'bybit', :key, :secret) RETURNING updated_at IS NOT NULL",
+        **row,
+    )
+    assert stored == [(True,)]
+    await firm.until_live(4)
 
 
-async def test_reinitialize_replaces_what_is_live_for_a_whole_client(
-    site: Site, firm: Firm
+async def reinitialize_replaces_what_is_live(
+    firm: Firm, web: httpx.AsyncClient, client: ClientId, keys: int
 ) -> None:
-    await site.start_paper()
-    await site.start_bridge()
-    keys = await firm.add_clients(1, "binance", "okx")
-    for key in await firm.status.keys():
-        await firm.issue_on_paper(key.exchange, firm.keys[key.key_id], USDT="5")
-    await site.start_daemon()
-    await firm.until_live()
     before = await firm.attempts()
-    (client,) = {key.client_id for key in await firm.status.keys()}
-    async with admin(firm) as web:
-        path = f"/api/admin/clients/{client}/reinitialize?wait=20"
-        said = (await web.post(path, timeout=40)).json()
-    assert said["keys"] == len(keys)
-    assert {key["phase"] for key in said["states"]} == {"live"}
-    assert await firm.attempts() == before + len(keys)
+    assert await reinitialized(web, client) == ["live"] * keys
+    assert await firm.attempts() == before + keys
 
 
-async def is_live(web: httpx.AsyncClient, key: KeyId) -> bool:
-    answer = await web.get(f"/api/admin/api-keys/{key}")
-    return bool(answer.json()["phase"] == Phase.LIVE)
+async def reinitialize_brings_back_a_key_that_was_refused(
+    firm: Firm, web: httpx.AsyncClient
+) -> None:
+    """The exchange did not know the key yet; Reinitialize asks again at once."""
+    client, issued = await firm.add_client("Birch"), issue()
+    said = await add(firm, web, client, issued)
+    assert (said["trading_bridge_configured"], said["key"]["phase"]) == (False, "parked")
+    assert "refuses these credentials" in said["trading_bridge_warning"]
+    await firm.issue_on_paper("binance", issued, USDT="1000")
+    path = f"/api/admin/clients/{client}/api-keys/{said['id']}/reinitialize?wait=20"
+    again = (await web.post(path, timeout=40)).json()
+    assert again["keys"] == 1
+    assert [key["phase"] for key in again["states"]] == ["live"]
+
+
+async def reinitialized(web: httpx.AsyncClient, client: ClientId, wait: float = 20) -> list[str]:
+    """Press the button for a whole client; return where its keys stand then."""
+    path = f"/api/admin/clients/{client}/reinitialize?wait={wait}"
+    said = (await web.post(path, timeout=40)).json()
+    assert said["keys"] == len(said["states"])
+    return [key["phase"] if key["bridge_up"] else "unknown" for key in said["states"]]
+
+
+async def all_live(web: httpx.AsyncClient, client: ClientId, count: int) -> bool:
+    keys = (await web.get(f"/api/admin/clients/{client}/api-keys")).json()["keys"]
+    return [key["phase"] for key in keys if key["bridge_up"]] == [Phase.LIVE] * count
 
 
 async def test_a_burst_of_a_thousand_adds_loses_none_and_never_starves_health(
