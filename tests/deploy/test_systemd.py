@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.embedded.home import state_directory
 from daemon.settings import Settings, read
 from daemon.vault import new_key
 from tests.conftest import installed
@@ -57,6 +58,14 @@ def test_the_daemon_knows_every_credential_that_its_unit_hands_it(tmp_path: Path
     assert settings.keyring is not None
     assert settings.bridges[0].access.token is not None
     assert settings.database_url.reveal() == said["database_url"]
+
+
+def test_the_daemon_finds_its_state_where_systemd_made_it_a_place() -> None:
+    unit = next(unit for unit in UNITS if unit.name == "bridgetender.service").read_text()
+    said = re.findall(r"^Environment=(\w+)=(\S+)$", unit, re.MULTILINE)
+    environment = {name: value.replace("%S", "/var/lib") for name, value in said}
+    made = re.findall(r"^StateDirectory=(\S+)$", unit, re.MULTILINE)
+    assert [state_directory(environment, uid=61_000)] == [Path("/var/lib") / made[0]]
 
 
 def test_the_page_on_installing_names_every_file_that_the_units_want() -> None:
