@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,14 @@ SAID = {
 def test_all_that_is_needed_is_there() -> None:
     assert OURS == ["migrate", "bridge", "daemon"]
     assert SERVICES.keys() - set(OURS) == {"postgres", "prometheus", "grafana"}
+
+
+def test_it_is_what_the_specification_of_compose_allows() -> None:
+    checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run(
+        [*checker, str(DEPLOY / "compose.yaml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_images_are_pinned_and_ours_is_of_this_version() -> None:
