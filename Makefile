@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test faults faults-quick check simulate lock bench release-check trial-container clean
+.PHONY: help demo test faults faults-quick check simulate lock bench release-check trial-container trial-systemd clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ lock: ## pin every dependency anew, with hashes and without host names (needs uv
 
 trial-container: ## run the container build's own steps here, and the demo from what they made
 	@PYTHON=$(PYTHON) deploy/container/trial.sh
+
+trial-systemd: ## install by docs/deploy-systemd.md in a Debian booted for it, and try the units (as root)
+	@PYTHON=$(PYTHON) deploy/systemd/trial.sh
 
 clean: ## remove what the commands above made
 	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

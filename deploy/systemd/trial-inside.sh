@@ -1,0 +1,100 @@
+#!/bin/sh
+# What trial.sh runs in the machine that it has booted.
+set -eu
+page=docs/deploy-systemd.md
+units="bridgetender-bridge bridgetender"
+secrets=/etc/bridgetender/secrets
+work=$(mktemp -d)
+
+block() { awk -v n="$1" '/^```/ { within = !within; i += within; next } within && i == n' $page; }
+good() { echo "good: $1"; }
+fail() {
+  echo "FAILED: $1"
+  journalctl -o cat -n 40 $(printf -- ' -u %s' $units)
+  exit 1
+}
+follow() { # block, words
+  block "$1" > "$work/step"
+  sh -eu "$work/step" > "$work/told" 2>&1 || { cat "$work/told"; fail "$2"; }
+  good "$2"
+}
+soon() { # words, command: within a minute
+  words=$1 tries=0; shift
+  until "$@"; do
+    tries=$((tries + 1))
+    [ $tries -lt 240 ] || fail "$words"
+    sleep 0.25
+  done
+  good "$words"
+}
+of() { systemctl show --value -p "$2" "$1"; }
+is() { [ "$(of "$1" "$2")" = "$3" ]; }
+told() { journalctl -o cat -u "$1" | grep -q "$2"; }
+answers() { [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$1")" = "$2" ]; }
+leases() {
+  echo "SELECT count(*) FROM bridgetender.leases WHERE expires_at > now()" | su postgres -c "psql -At bridgetender"
+}
+another() { is "$1" ActiveState active && ! is "$1" MainPID "$2"; }
+
+soon "PostgreSQL runs" su postgres -c "psql -qc 'SELECT' >/dev/null 2>&1"
+su postgres -c "psql -q" <<'END'
+CREATE ROLE bridgetender LOGIN PASSWORD 'trial';
+CREATE DATABASE bridgetender OWNER bridgetender;
+END
+
+follow 1 "installed as the page says"
+follow 2 "secrets made as it says"
+(umask 077 && echo "postgresql://bridgetender:trial@127.0.0.1:5432/bridgetender" > $secrets/database_url)
+block 3 > /etc/bridgetender/config.toml
+chmod 644 /etc/bridgetender/config.toml
+follow 4 "migrated and started as it says"
+for unit in $units; do is $unit ActiveState active || fail "$unit is ready"; done
+good "both are ready"
+
+soon "the daemon has its database" answers 9464/readyz 200
+soon "the daemon reaches the bridge by the credential that both were handed" answers 9464/healthz/bridges 200
+answers 8700/connectors 401 || fail "the bridge asks for its token"
+good "the bridge asks for its token"
+for unit in $units; do
+  pid=$(of $unit MainPID)
+  [ "$(stat -c %u /proc/"$pid")" != 0 ] || fail "$unit is not root's"
+  ! tr '\0' '\n' < /proc/"$pid"/environ | grep -qF "$(cat $secrets/bridge_token)" || fail "$unit has no secret in its environment"
+done
+good "neither runs as root or has a secret in its environment"
+
+pid=$(of bridgetender MainPID)
+sed -i '1i log_level = "DEBUG"' /etc/bridgetender/config.toml
+systemctl reload bridgetender
+soon "the daemon reloads" told bridgetender '"event": *"reloaded"'
+is bridgetender MainPID "$pid" || fail "it is the same process after that"
+
+for unit in $units; do
+  mkdir "/etc/systemd/system/$unit.service.d"
+  printf '[Service]\nWatchdogSec=3\n' > "/etc/systemd/system/$unit.service.d/trial.conf"
+done
+systemctl daemon-reload
+systemctl restart $units
+for unit in $units; do
+  pid=$(of $unit MainPID)
+  kill -STOP "$pid"
+  soon "$unit, frozen, is killed and started again" another $unit "$pid"
+  told $unit "Watchdog timeout" || fail "by its watchdog"
+done
+soon "both are well again" answers 9464/healthz/bridges 200
+
+[ "$(leases)" = 1 ] || fail "the daemon holds a lease"
+systemctl stop $units
+for unit in $units; do
+  is $unit Result success && is $unit ExecMainStatus 0 || fail "$unit drains and ends well"
+done
+[ "$(leases)" = 0 ] || fail "the daemon gives its lease back"
+good "both drain and end well, and the daemon gives its lease back"
+
+for unit in $units; do
+  exposure=$(systemd-analyze security --no-pager $unit | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\).*/\1/p')
+  awk "BEGIN { exit !(\"$exposure\" != \"\" && $exposure <= 1.5) }" || fail "$unit's exposure is $exposure"
+  good "$unit's exposure is $exposure"
+done
+mistakes=$(systemd-analyze verify --man=no /etc/systemd/system/bridgetender*.service 2>&1)
+[ -z "$mistakes" ] || fail "the units have mistakes: $mistakes"
+good "the units are free of mistakes"
