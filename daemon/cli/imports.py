@@ -9,7 +9,6 @@ import anyio
 import typer
 
 from daemon.cli.exits import Code
-from daemon.cli.needs import needs
 from daemon.cli.output import Json, document, say, table
 from daemon.cli.reach import ForKeys, database, refuse_another_keyring, settings
 from daemon.cli.who import operator
@@ -99,6 +98,8 @@ async def _take(
     client: str | None,
     dry_run: bool,  # noqa: FBT001
 ) -> list[Outcome]:
+    from daemon.cli.needs import needs  # noqa: PLC0415 - costs a second, and few commands need it
+
     async with database(wanted.database_url) as engine:
         await refuse_another_keyring(engine, wanted.keyring)
         only = None if client is None else await People(engine).find_client(client)

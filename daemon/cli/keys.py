@@ -12,7 +12,6 @@ import typer
 from daemon.cli import asking
 from daemon.cli.exits import Trouble
 from daemon.cli.imports import import_
-from daemon.cli.needs import needs
 from daemon.cli.output import Json, document, say, short, table, warn
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, ForKeys, database, refuse_another_keyring, settings
@@ -207,6 +206,8 @@ async def _add(wanted: ForKeys, client_id: ClientId, entry: KeyEntry) -> Shown:
 
 
 async def _require_whole(client: Client, entry: KeyEntry) -> None:
+    from daemon.cli.needs import needs  # noqa: PLC0415 - costs a second, and few commands need it
+
     async with needs() as lacking:
         if words := await lacking(client, entry):
             raise BadEntry(words)
