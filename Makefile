@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test faults faults-quick check simulate lock bench release-check trial-container trial-systemd clean
+.PHONY: help demo test faults faults-quick check simulate lock bench docs release-check trial-container trial-systemd clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ simulate: .venv/.dev ## the loop in a simulated, faulty world (SEEDS=2000 FIRST=
 bench: .venv/.runtime ## figures (BENCH=convergence, reaction, restart, bridge_life, bridge_memory or console_pages)
 	@$(BIN)/python -m bench.$(or $(BENCH),convergence) $(ARGS)
 
+docs: .venv/.dev ## these pages as a site in docs/.site, which may be read from there; a link to nowhere fails
+	@$(BIN)/zensical build --strict -f docs/zensical.toml
+
 release-check: .venv/.release ## build the release into dist/, and try it in an empty environment
 	@$(BIN)/python -m deploy.release
 
@@ -54,7 +57,7 @@ trial-systemd: ## install by docs/deploy-systemd.md in a Debian booted for it, a
 	@PYTHON=$(PYTHON) deploy/systemd/trial.sh
 
 clean: ## remove what the commands above made
-	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf docs/.cache docs/.site .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 .venv/.made:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed and '$(PYTHON)' is not in PATH: install it, or say 'make PYTHON=/path/to/python3 ...'" >&2; exit 1; }

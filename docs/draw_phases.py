@@ -1,31 +1,26 @@
 """Draws phases.md from the table in the code: `python -m docs.draw_phases > docs/phases.md`."""
 
-from collections import defaultdict
-
+from reconciler.model import Phase
 from reconciler.phases import TRANSITIONS
 
 HEAD = """# Phases
 
-The life of a connector, drawn from `reconciler/phases.py` by `python -m docs.draw_phases`.
+The life of a connector, drawn from `reconciler/phases.py` by `python -m docs.draw_phases`: which
+event leads from the phase of a row to that of a column. It begins as *pending* when a key wants the
+slot, or as *live* when what the bridge has already is adopted. What is not there cannot happen.
 
-```mermaid
-stateDiagram-v2
-    [*] --> pending: a key wants the slot
-    [*] --> live: adopt
 """
 
 
-def picture() -> str:
-    """Return the page; arrows that stay where they are, are left out."""
-    lines = []
-    for phase, events in TRANSITIONS.items():
-        arrows = defaultdict(list)
-        for event, after in events.items():
-            if after is not phase:
-                arrows[after].append(event.value)
-        lines += [f"    {phase} --> {after}: {', '.join(by)}" for after, by in arrows.items()]
-    return HEAD + "\n".join(lines) + "\n    removed --> [*]\n```\n"
+def page() -> str:
+    phases = [*Phase]
+    lines = [f"| from, to | {' | '.join(phases)} |", f"|---|{'---|' * len(phases)}"]
+    for phase, moves in TRANSITIONS.items():
+        cells = [", ".join(e for e, after in moves.items() if after is to) for to in phases]
+        if moves:
+            lines.append(f"| **{phase}** | {' | '.join(cells)} |")
+    return HEAD + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    print(picture(), end="")  # noqa: T201
+    print(page(), end="")  # noqa: T201

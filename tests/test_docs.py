@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def test_the_picture_of_the_phases_is_drawn_from_the_code() -> None:
-    assert (ROOT / "docs/phases.md").read_text() == draw_phases.picture()
+def test_the_table_of_phases_is_drawn_from_the_code() -> None:
+    assert (ROOT / "docs/phases.md").read_text() == draw_phases.page()
 
 
 def test_the_reference_of_commands_is_drawn_from_the_code() -> None:
