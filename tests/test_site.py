@@ -19,10 +19,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site, of a copy, as `make docs` does."""
     copy = tmp_path_factory.mktemp("site") / "docs"
     shutil.copytree(DOCS, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    command = [Path(sys.executable).with_name("zensical"), "build", "--strict"]
-    built = subprocess.run(
-        [*command, "-f", copy / "zensical.toml"], capture_output=True, text=True, check=False
-    )
+    zensical = Path(sys.executable).with_name("zensical")
+    command = (zensical, "build", "--strict", "-f", copy / "zensical.toml")
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
     return copy / ".site"
 
