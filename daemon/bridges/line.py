@@ -14,6 +14,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from daemon.bridges.access import Access
 from daemon.bridges.address import Address, address
+from daemon.bridges.sockets import make_socket
 from daemon.bridges.tls import tls_context
 from daemon.bridges.translate import Answer, Wording, translated
 from reconciler.fence import pass_fence
@@ -175,7 +176,7 @@ def _transport(where: Address, access: Access, connections: int) -> AiohttpTrans
         connector = (
             _UnixConnector(where.uds, limit=connections)
             if where.uds
-            else _TCPConnector(limit=connections, ssl=tls)
+            else _TCPConnector(limit=connections, ssl=tls, socket_factory=make_socket)
         )
         # A cookie that is kept would be sent with another client's keys.
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import gc
+import os
 import ssl
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from daemon.bridges.access import Access
 from daemon.bridges.address import BadBridgeUrl
+from daemon.bridges.line import open_line
 from daemon.bridges.tls import tls_context
 from daemon.bridges.trading import open_bridge
 from reconciler.model import Secret
@@ -135,3 +138,22 @@ async def test_a_user_and_password_open_the_door_and_no_echo_of_them_is_shown() 
     assert "hunter22" not in str(caught.value)
     assert pair not in str(caught.value)
     assert "hunter22" not in repr(access)
+
+
+async def test_a_connection_given_up_takes_no_file_of_anybody_else_with_it(
+    authority: Authority, story: StoryBridge
+) -> None:
+    async with (
+        serving(story, tls=server(authority)) as url,
+        open_line(url, access=Access(ca_file=authority.file)) as line,
+    ):
+        for steps in range(12):  # by then the connection is made and its TLS begun
+            asking = asyncio.create_task(line.ask("GET", "", seconds=5))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait([asking])
+            others = [os.open("/dev/null", os.O_RDONLY) for _ in range(20)]  # the lowest numbers
+            gc.collect()
+            for number in others:
+                os.close(number)  # raises when it is closed already
