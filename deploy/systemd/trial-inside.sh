@@ -64,7 +64,7 @@ good "neither runs as root or has a secret in its environment"
 
 pid=$(of bridgetender MainPID)
 sed -i '1i log_level = "DEBUG"' /etc/bridgetender/config.toml
-systemctl reload bridgetender
+systemctl reload bridgetender || fail "the daemon reloads"
 soon "the daemon reloads" told bridgetender '"event": *"reloaded"'
 is bridgetender MainPID "$pid" || fail "it is the same process after that"
 
@@ -73,7 +73,7 @@ for unit in $units; do
   printf '[Service]\nWatchdogSec=3\n' > "/etc/systemd/system/$unit.service.d/trial.conf"
 done
 systemctl daemon-reload
-systemctl restart $units
+systemctl restart $units || fail "both start anew"
 for unit in $units; do
   pid=$(of $unit MainPID)
   kill -STOP "$pid"
@@ -83,7 +83,7 @@ done
 soon "both are well again" answers 9464/healthz/bridges 200
 
 [ "$(leases)" = 1 ] || fail "the daemon holds a lease"
-systemctl stop $units
+systemctl stop $units || fail "both stop"
 for unit in $units; do
   is $unit Result success && is $unit ExecMainStatus 0 || fail "$unit drains and ends well"
 done
