@@ -5,9 +5,17 @@ from reconciler.phases import TRANSITIONS
 
 HEAD = """# Phases
 
-The life of a connector, drawn from `reconciler/phases.py` by `python -m docs.draw_phases`: which
-event leads from the phase of a row to that of a column. It begins as *pending* when a key wants the
-slot, or as *live* when what the bridge has already is adopted. What is not there cannot happen.
+The life of a connector, drawn from `reconciler/phases.py` by `python -m docs.draw_life`. It begins
+as *pending* when a key wants the slot, or as *live* when what the bridge has already is adopted.
+
+![Which event leads from one phase to another](phases.svg)
+
+*Initialize*, *adopt*, *confirm*, *park*, *remove* and *forget* are what a pass may plan
+(`reconciler/decide.py`); *start* begins an attempt, and the others are what came of one:
+[by verdict](verdicts.md). *Doubt* is the first refusal of credentials that worked before.
+
+All of it, also what changes nothing, by `python -m docs.draw_phases`: which event leads from the
+phase of a row to that of a column. What is not there cannot happen.
 
 """
 

@@ -4,10 +4,27 @@ from pathlib import Path
 
 import pytest
 
-from docs import draw_bridge, draw_pacing, draw_phases, draw_reference, draw_settings, draw_verdicts
+from docs import (
+    draw_bridge,
+    draw_life,
+    draw_pacing,
+    draw_phases,
+    draw_reference,
+    draw_settings,
+    draw_verdicts,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def test_the_picture_of_the_phases_is_drawn_from_the_code() -> None:
+    assert (ROOT / "docs/phases.svg").read_text() == draw_life.picture()
+
+
+def test_the_map_of_the_code_has_every_folder_of_the_daemon() -> None:
+    told = (ROOT / "docs/architecture.md").read_text()
+    assert all(f" {each.parent.name}/ " in told for each in ROOT.glob("daemon/*/__init__.py"))
 
 
 def test_the_table_of_phases_is_drawn_from_the_code() -> None:
