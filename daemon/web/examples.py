@@ -72,11 +72,11 @@ _PAUSE = {
 _MONEY = {"free": "0.60000000", "locked": "0.15000000", "total": "0.75000000"}
 _BALANCE = {"exchange": "okx", "asset": "BTC", **_MONEY}
 _TOTAL = {"asset": "BTC", **_MONEY, "exchanges": ["okx"]}
-_OF_KEY = ("id", "exchange", "label", "is_testnet", "phase", "reason", "why", "todo")
+_OF_KEY = ("id", "exchange", "label", "is_testnet", "phase", "reason", "why", "todo", "bridge_up")
 _KEY_BALANCE = {
     **{name: _STANDING[name] for name in (*_OF_KEY, "due_at", "verified_at", "connector")},
     "balances": "ok",
-    "words": "okx tells of 1 asset(s)",
+    "words": "okx tells of 1 asset",
     "age_seconds": None,
 }
 _FIELDS = [
@@ -231,7 +231,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "client_id": _CLIENT_ID,
         "client": "Acme Capital",
         "complete": True,
-        "summary": "All 1 active key(s) are in these balances.",
+        "summary": "The one active key is in these balances.",
         "age_seconds": 2.5,
         "cached_for": 10.0,
         "balances": [_BALANCE],

@@ -1,5 +1,6 @@
 """What a client has where, and why nothing is shown where that is so. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -69,6 +70,7 @@ class KeyBalance(BaseModel):
     todo: str
     due_at: datetime | None
     verified_at: datetime | None
+    bridge_up: bool
     connector: str
     balances: State
     words: str
@@ -158,7 +160,7 @@ def _state(key: KeyState, answer: Answer | None) -> tuple[State, str]:
 
 def _told(key: KeyState, assets: int) -> tuple[State, str]:
     if assets:
-        return "ok", f"{key.exchange} tells of {assets} asset(s)"
+        return "ok", f"{key.exchange} tells of {assets} {'asset' if assets == 1 else 'assets'}"
     if key.verified == Verified.OK:
         return "empty", f"{key.exchange} tells of no assets: the account is empty"
     return "empty", (
@@ -225,10 +227,17 @@ def _summary(expected: Sequence[KeyBalance], missing: Sequence[KeyBalance]) -> s
     if not expected:
         return "There is no active key, so there are no balances to show."
     if missing:
-        why = "; ".join(f"{line.exchange}: {line.words}" for line in missing[:10])
-        more = f"; and {len(missing) - 10} more" if len(missing) > 10 else ""
+        where = defaultdict[str, list[str]](list)
+        for line in missing:
+            where[line.words].append(line.exchange)
+        told = [f"{', '.join(names)}: {words}" for words, names in where.items()]
+        why = "; ".join(told[:10])
+        more = f"; and {len(told) - 10} other reasons" if len(told) > 10 else ""
         answered = len(expected) - len(missing)
         return f"{answered} of {len(expected)} active keys are in these balances. {why}{more}."
+    one, many = "The one active key", f"All {len(expected)} active keys"
     if all(line.balances == "empty" for line in expected):
-        return f"All {len(expected)} active key(s) answered, and tell of no assets."
-    return f"All {len(expected)} active key(s) are in these balances."
+        words = f"{one} answered, and tells" if len(expected) == 1 else f"{many} answered, and tell"
+        return f"{words} of no assets."
+    words = f"{one} is" if len(expected) == 1 else f"{many} are"
+    return f"{words} in these balances."

@@ -90,4 +90,5 @@ async def delete_client(
     request: Request, client_id: Id, keeper: Keeping, visitor: Acting
 ) -> Response:
     keys = await keeper.delete_client(ClientId(client_id), visitor.caller.actor)
-    return done(request, "/console/clients", f"Client deleted, with {keys} key(s).")
+    words = f"Client deleted, with {'1 key' if keys == 1 else f'{keys} keys'}."
+    return done(request, "/console/clients", words)

@@ -90,8 +90,9 @@ async def add_key(
 
 def _about_its_place(old: KeyState, here: str, typed: Typed) -> Question:
     name = f"{old.api_key or str(old.id)[:8]}{f' ({old.label})' if old.label else ''}"
+    seen = "" if old.bridge_up else " as last seen"
     words = (
-        f"This client has a key for {old.exchange} already: {name}, which is {old.phase}. The new"
+        f"This client has a key for {old.exchange} already: {name}, {old.phase}{seen}. The new"
         " one takes its place on the bridge: that one stays stored, and is not used any more."
     )
     ticked = {"is_testnet": typed.is_testnet, "verify": typed.verify}
@@ -223,14 +224,17 @@ async def reinitialize_client(
 ) -> Response:
     by = visitor.caller.actor
     count, _ = await keeper.reinitialize(WAIT, by, client_id=ClientId(client_id))
-    words = f"{count} active key(s) are initialized again."
-    return done(request, f"/console/clients/{client_id}", words)
+    return done(request, f"/console/clients/{client_id}", _again(count))
 
 
 @routes.post("/reinitialize")
 async def reinitialize_all(request: Request, keeper: Keeping, visitor: Acting) -> Response:
     count, _ = await keeper.reinitialize(0, visitor.caller.actor)
-    return done(request, "/console", f"{count} active key(s) are initialized again.")
+    return done(request, "/console", _again(count))
+
+
+def _again(count: int) -> str:
+    return f"{'1 active key is' if count == 1 else f'{count:,} active keys are'} initialized again."
 
 
 @routes.post("/pauses")

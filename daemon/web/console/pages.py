@@ -282,6 +282,7 @@ def _row(key: KeyStatus, down: Down) -> dict[str, Any]:
     reason, message = why(key, down)
     return {
         "key": key,
+        "up": key.bridge not in down,
         "why": sentence(reason, message),
         "todo": cure(reason, BUTTONS),
         "warnings": warnings_of(key.rights, datetime.now(UTC)),

@@ -36,6 +36,9 @@ async def test_a_key_of_a_bridge_that_is_away_is_called_live_nowhere(
             assert "see that the bridge runs" in page.text
         assert AWAY in (await web.get("/console/keys")).text
         assert "0 of 1 live" in (await web.get("/console/clients")).text
-        assert "1 when last seen" in (await web.get("/console")).text
+        for path in (*seen, "/console", "/console/keys"):
+            shown = (await web.get(path)).text
+            assert 'class="phase live"' not in shown
+            assert "live when last seen" in shown
     away = (await admin.get(f"/api/admin/api-keys/{key}")).json()
     assert (away["bridge_up"], away["phase"], away["why"]) == (False, "live", AWAY)

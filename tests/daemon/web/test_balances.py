@@ -62,7 +62,7 @@ async def test_balances_come_by_exchange_and_are_added_up_by_asset(
     (btc,) = [total for total in said["totals"] if total["asset"] == "BTC"]
     assert (Decimal(btc["total"]), btc["exchanges"]) == (Decimal("0.50000001"), ["binance", "okx"])
     assert (said["complete"], states(said)) == (True, {"binance": "ok", "okx": "ok"})
-    assert "All 2 active key(s)" in said["summary"]
+    assert "All 2 active keys" in said["summary"]
 
 
 async def test_one_exchange_that_fails_hides_no_other_and_says_why(
