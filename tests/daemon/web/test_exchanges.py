@@ -16,7 +16,7 @@ from daemon.store.people import People
 from reconciler.model import BridgeName, ClientId
 from reconciler.routes import MAIN
 from tests.daemon.cli.conftest import served
-from tests.daemon.web.conftest import API_KEY, API_SECRET, AWAY, PASSPHRASE, Office
+from tests.daemon.web.conftest import API_KEY, API_SECRET, AWAY, PASSPHRASE, Office, logged_in
 
 pytestmark = pytest.mark.anyio
 LACKS = {"field": "passphrase", "problem": "is missing, and okx needs one"}
@@ -190,6 +190,8 @@ async def test_each_exchange_is_told_of_by_the_bridge_that_a_key_of_it_goes_to(
         whose = (await admin.get(path, params={"client_id": str(acme)})).json()["exchanges"]
         sent = {"exchange": "okx", **SECRETS}
         added = await admin.post(f"/api/admin/clients/{acme}/api-keys", json=sent)
+        async with logged_in(office) as console:
+            form = (await console.get(f"/console/clients/{acme}")).text
         unknown = await admin.get(path, params={"client_id": str(uuid4())})
     assert [(each["exchange"], each["bridge"], len(each["fields"])) for each in anybody] == [
         ("binance", "main", 2),
@@ -198,4 +200,5 @@ async def test_each_exchange_is_told_of_by_the_bridge_that_a_key_of_it_goes_to(
     ]
     assert [(each["exchange"], each["bridge"]) for each in whose] == [("okx", "third")]
     assert "it is its User id" in added.json()["detail"]
+    assert ('<option value="okx"' in form, '<option value="kraken"' in form) == (True, False)
     assert unknown.status_code == 404
