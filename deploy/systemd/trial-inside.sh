@@ -31,6 +31,7 @@ of() { systemctl show --value -p "$2" "$1"; }
 is() { [ "$(of "$1" "$2")" = "$3" ]; }
 told() { journalctl -o cat -u "$1" | grep -q "$2"; }
 answers() { [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$1")" = "$2" ]; }
+holds() { case $(of bridgetender StatusText) in "holds 1 of 1"*) ;; *) return 1 ;; esac; }
 leases() {
   echo "SELECT count(*) FROM bridgetender.leases WHERE expires_at > now()" | su postgres -c "psql -At bridgetender"
 }
@@ -82,7 +83,8 @@ for unit in $units; do
 done
 soon "both are well again" answers 9464/healthz/bridges 200
 
-[ "$(leases)" = 1 ] || fail "the daemon holds a lease"
+soon "the daemon holds the bridge again" holds
+[ "$(leases)" = 1 ] || fail "the daemon has a lease"
 systemctl stop $units || fail "both stop"
 for unit in $units; do
   is $unit Result success && is $unit ExecMainStatus 0 || fail "$unit drains and ends well"
