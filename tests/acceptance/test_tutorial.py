@@ -68,7 +68,8 @@ def matches(shown: str, said: str) -> bool:
 def run(lines: list[Typed], place: Path, **settings: str) -> None:
     """Type *lines* into one shell; what each said and its exit code are files in *place*."""
     script = place / "typed.sh"
-    script.write_text("".join(scripted(line, place, number) for number, line in enumerate(lines)))
+    typed = "".join(scripted(line, place, number) for number, line in enumerate(lines))
+    script.write_text(f"trap 'kill $(jobs -p) 2> {place}/ended; wait' EXIT\n{typed}")
     bare = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE")}
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = bare | settings | {"HOME": str(place), "PATH": programs, "BRIDGETENDER_CONFIG": ""}
