@@ -199,5 +199,4 @@ def as_document(standing: Standing) -> dict[str, Any]:
 
 
 def in_words(row: KeyStatus | Leftover) -> dict[str, Any]:
-    fields = {name: getattr(row, name) for name in type(row).__slots__}
-    return fields | {"words": sentence(row.reason, row.message)}
+    return row._asdict() | {"words": sentence(row.reason, row.message)}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import TextClause, text
@@ -16,11 +16,11 @@ from reconciler.model import BridgeName, ClientId, KeyId, Record, Rights, Slot
 from reconciler.routes import MAIN
 
 
-@dataclass(frozen=True, slots=True)
-class KeyStatus:
+class KeyStatus(NamedTuple):
     """One stored key and its connector. An inactive key has the phase "inactive".
 
-    *holder_id* is the key that has the slot, where another does.
+    *holder_id* is the key that has the slot, where another does. A tuple, since ten thousand are
+    made and compared for each look at them all.
     """
 
     key_id: KeyId
@@ -46,8 +46,7 @@ class KeyStatus:
     rights: Rights | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(NamedTuple):
     """A connector of ours whose key is gone, or whose bridge is; *held* if a pause keeps it."""
 
     bridge: BridgeName

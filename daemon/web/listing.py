@@ -81,6 +81,8 @@ def _found(snapshot: Snapshot, wanted: Wanted) -> list[KeyStatus]:
     words = wanted.q.casefold().split()
     names = ("reason", "exchange", "bridge", "client_id")
     same = [(name, getattr(wanted, name)) for name in names if getattr(wanted, name) is not None]
+    if not (words or same or wanted.warning):
+        return list(snapshot.keys)
     return [
         key
         for key, text in zip(snapshot.keys, snapshot.texts, strict=True)

@@ -16,7 +16,7 @@ Down = Mapping[str, str]
 def standing(state: KeyStatus, now: Instant, down: Down) -> Standing:
     """Return where a key stands, in words too."""
     reason, message = why(state, down)
-    names = Standing.model_fields.keys() & set(KeyStatus.__slots__) - {"rights"}
+    names = Standing.model_fields.keys() & set(KeyStatus._fields) - {"rights"}
     values = {name: getattr(state, name) for name in names}
     return Standing(
         **values,

@@ -50,7 +50,7 @@ def key(number: int, **more: Any) -> KeyStatus:
         verified_at=None,
         holder_id=None,
     )
-    return replace(plain, **more)
+    return plain._replace(**more)
 
 
 def listed(keys: list[KeyStatus], **more: Any) -> list[int]:
