@@ -10,6 +10,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.desired import BRIDGE, ROUTES, desired, paused
+from daemon.store.direct import ask
 from daemon.store.engine import transaction
 from daemon.store.rows import columns, slot_row, to_record, to_rights
 from reconciler.model import BridgeName, ClientId, KeyId, Record, Rights, Slot
@@ -177,8 +178,7 @@ class Status:
         return [BridgeStatus(*row) for row in await self._ask(_BRIDGES)]
 
     async def _ask(self, query: TextClause, **values: object) -> Sequence[tuple[Any, ...]]:
-        async with transaction(self._engine) as connection:
-            return (await connection.execute(query, values)).all()
+        return await ask(self._engine, query, values)
 
 
 def _of_key(row: Sequence[Any]) -> KeyStatus:
