@@ -1,5 +1,6 @@
 """Every Prometheus series, in one list."""
 
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
 
 from daemon.exchanges import KNOWN
 from reconciler.model import Phase, Reason
@@ -42,7 +44,7 @@ class Metrics:
         disable_created_metrics()  # a second series for each, of which nobody asks
         self.registry = registry = CollectorRegistry()
 
-        self._of_bridges: list[MetricWrapperBase] = []
+        self._own: list[tuple[MetricWrapperBase, tuple[str, ...]]] = []
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return noted(Counter(f"{_PREFIX}_{name}", text, labels, registry=registry), labels)
@@ -56,8 +58,7 @@ class Metrics:
             return noted(made, labels)
 
         def noted(metric: M, labels: tuple[str, ...]) -> M:
-            if "bridge" in labels:
-                self._of_bridges.append(metric)
+            self._own.append((metric, labels))
             return metric
 
         self.init_attempts = counter(
@@ -125,6 +126,12 @@ class Metrics:
         build = gauge("build_info", "This version.", "version")
         build.labels(version("bridgetender")).set(1)
 
+    def described(self) -> Iterator[tuple[Metric, tuple[str, ...]]]:
+        """Yield every series, with its labels."""
+        for metric, labels in self._own:
+            for family in metric.describe():
+                yield family, labels
+
     def start_at_zero(self, bridge: str) -> None:
         """Create the label sets of *bridge* that are known in advance."""
         for cause in CAUSES:
@@ -171,8 +178,9 @@ class Metrics:
 
     def drop(self, bridge: str) -> None:
         """Let every series of *bridge* vanish."""
-        for metric in self._of_bridges:
-            metric.remove_by_labels({"bridge": bridge})
+        for metric, labels in self._own:
+            if "bridge" in labels:
+                metric.remove_by_labels({"bridge": bridge})
 
     def start_exchange(self, bridge: str, exchange: str) -> None:
         """Let every verdict of *exchange* start at 0, so that a first one counts in a rate."""

@@ -7,6 +7,7 @@ import pytest
 from docs import (
     draw_bridge,
     draw_life,
+    draw_metrics,
     draw_pacing,
     draw_phases,
     draw_reference,
@@ -37,6 +38,10 @@ def test_the_reference_of_commands_is_drawn_from_the_code() -> None:
 
 def test_the_page_of_settings_is_drawn_from_the_code() -> None:
     assert (ROOT / "docs/settings.md").read_text() == draw_settings.page()
+
+
+def test_the_list_of_metrics_is_drawn_from_the_code() -> None:
+    assert (ROOT / "docs/metrics.md").read_text() == draw_metrics.page()
 
 
 def test_the_table_of_verdicts_is_drawn_from_the_code() -> None:
