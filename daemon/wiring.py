@@ -45,6 +45,8 @@ from reconciler.rules import Rules
 
 STATEMENT = 30.0
 """Seconds that a statement may take; a survey of a million keys takes a few."""
+STATEMENT_OF_API = 10.0
+"""The same where somebody waits for the answer, and would give up."""
 POOL, POOL_OF_BRIDGE, BRIDGES, POOL_OF_API = 6, 4, 8, 8
 """Connections to the database: for health, hints and counts, for each bridge's loop, and for how
 many bridges at least, and for the API; they are opened when they are needed."""
@@ -102,7 +104,7 @@ class Parts:
         size = POOL + POOL_OF_BRIDGE * max(BRIDGES, len(settings.bridges))
         url = settings.database_url.reveal()
         engine = make_engine(url, pool_size=size, patience=STATEMENT)
-        api_engine = make_engine(url, pool_size=POOL_OF_API, patience=STATEMENT)
+        api_engine = make_engine(url, pool_size=POOL_OF_API, patience=STATEMENT_OF_API)
         metrics, vitals, clock = Metrics(), Vitals(), SystemClock()
         _watch_pool(engine, metrics)
         watch = Watch(metrics, vitals, clock)
