@@ -1,6 +1,6 @@
 """`clients`: whose keys are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated
@@ -12,7 +12,7 @@ from daemon.cli import asking
 from daemon.cli.output import Json, document, say, table, warn
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForDatabase, database, settings
-from daemon.cli.status import in_words, print_keys
+from daemon.cli.status import away, in_words, print_keys
 from daemon.cli.who import operator
 from daemon.clock import SystemClock
 from daemon.entry import BadEntry, account_name, client_name, filed_account
@@ -21,7 +21,7 @@ from daemon.store.people import Client, ClientStatus, People
 from daemon.store.status import KeyStatus
 from daemon.store.status import Status as StatusOf
 from reconciler import slots
-from reconciler.model import ClientId
+from reconciler.model import BridgeName, ClientId
 
 app = command_app("Add, list, change and delete clients.")
 Whose = Annotated[str, typer.Argument(help="A client's name or id.")]
@@ -79,12 +79,12 @@ def list_(*, json: Json = False) -> None:
 @app.command()
 def show(client: Whose, *, json: Json = False) -> None:
     """Show a client and where each of its keys stands."""
-    found, keys, pauses = anyio.run(_show, settings(ForDatabase), client)
+    found, keys, pauses, down = anyio.run(_show, settings(ForDatabase), client)
     if json:
         document({"client": found, "keys": [in_words(key) for key in keys]})
         return
     say(f"{found.name} ({found.id}): {found.status.lower()}, account {found.account}.")
-    print_keys(keys, pauses, SystemClock().now())
+    print_keys(keys, pauses, SystemClock().now(), down)
 
 
 @app.command()
@@ -181,11 +181,11 @@ async def _find(wanted: ForDatabase, client: str) -> Client:
 
 async def _show(
     wanted: ForDatabase, client: str
-) -> tuple[Client, Sequence[KeyStatus], Sequence[Pause]]:
+) -> tuple[Client, Sequence[KeyStatus], Sequence[Pause], Collection[BridgeName]]:
     async with database(wanted.database_url) as engine:
-        found, keys = await People(engine).client(client), await StatusOf(engine).keys()
-        pauses = await Pauses(engine).all()
-        return found, [key for key in keys if key.client_id == found.id], pauses
+        found, status = await People(engine).client(client), StatusOf(engine)
+        keys = [key for key in await status.keys() if key.client_id == found.id]
+        return found, keys, await Pauses(engine).all(), away(await status.bridges())
 
 
 async def _set_status(wanted: ForDatabase, client: str, status: ClientStatus) -> Client:

@@ -1,7 +1,7 @@
 """`status`: is everything well, and if not, what is not and why."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from reconciler.model import SETTLED, BridgeName, Instant, Phase, Reason, Verifi
 from reconciler.routes import MAIN
 
 app = command_app()
+_WERE, _WAS = "were live when their bridge was last seen", "was so when its bridge was last seen"
 _HEADINGS = ("Key", "Client", "Exchange", "Bridge", "Phase", "Next try", "Verified", "Reason")
 
 
@@ -51,6 +52,10 @@ class Standing:
     def not_live(self) -> Sequence[KeyStatus]:
         return [key for key in self.active if key.phase != Phase.LIVE]
 
+    @property
+    def down(self) -> Collection[BridgeName]:
+        return away(self.bridges.values())
+
     def code(self) -> Code:
         if not (self.active or self.leftovers):
             return Code.OK
@@ -77,12 +82,21 @@ class Standing:
         for name in self.needed:
             if why := _unkept(name, self.bridges.get(name)):
                 yield why
-        yield f"{len(self.active) - len(self.not_live)} of {len(self.active)} active keys are live"
+        live = [key for key in self.active if key.phase == Phase.LIVE]
+        unseen = sum(key.bridge in self.down for key in live)
+        yield f"{len(live) - unseen} of {len(self.active)} active keys are live"
+        if unseen:
+            yield f"{unseen} {_WERE}"
         reasons = Counter((key.phase, sentence(key.reason)) for key in self.not_live)
         for (phase, why), count in reasons.most_common():
             yield f"{count} {phase} ({why})"
         if self.leftovers:
             yield f"{len(self.leftovers)} connector(s) on the bridge whose key is gone"
+
+
+def away(bridges: Iterable[BridgeStatus]) -> Collection[BridgeName]:
+    """Return those that are down: what is noted of their keys is from before."""
+    return {bridge.bridge for bridge in bridges if bridge.since and not bridge.up}
 
 
 @app.command()
@@ -118,7 +132,7 @@ def _print(standing: Standing, now: Instant) -> None:
         say(_of_bridge(name, standing.bridges.get(name), now))
     for pause in standing.pauses:
         say(described(pause, now))
-    print_keys(standing.keys, standing.pauses, now)
+    print_keys(standing.keys, standing.pauses, now, standing.down)
     if standing.leftovers:
         rows = [
             (left.bridge, left.account, left.connector, left.phase, _why(left))
@@ -128,9 +142,15 @@ def _print(standing: Standing, now: Instant) -> None:
         table(*without_same("Bridge", headings, rows))
 
 
-def print_keys(keys: Sequence[KeyStatus], pauses: Sequence[Pause], now: Instant) -> None:
+def print_keys(
+    keys: Sequence[KeyStatus],
+    pauses: Sequence[Pause],
+    now: Instant,
+    down: Collection[BridgeName],
+) -> None:
     if keys:
-        table(*without_same("Bridge", _HEADINGS, [_cells(key, pauses, now) for key in keys]))
+        rows = [_cells(key, pauses, now, down) for key in keys]
+        table(*without_same("Bridge", _HEADINGS, rows))
 
 
 def _why(left: Leftover) -> str:
@@ -154,7 +174,9 @@ def _of_bridge(name: BridgeName, bridge: BridgeStatus | None, now: Instant) -> s
     return f"Bridge {bridge.bridge!r}: {state}; held by {bridge.holder or 'nobody'}."
 
 
-def _cells(key: KeyStatus, pauses: Sequence[Pause], now: Instant) -> tuple[str, ...]:
+def _cells(
+    key: KeyStatus, pauses: Sequence[Pause], now: Instant, down: Collection[BridgeName]
+) -> tuple[str, ...]:
     live, inactive = key.phase == Phase.LIVE, key.phase == "inactive"
     held = any(of_key(pauses, key))
     return (
@@ -163,12 +185,14 @@ def _cells(key: KeyStatus, pauses: Sequence[Pause], now: Instant) -> tuple[str, 
         key.phase,
         "paused" if held else "" if live or inactive else relative(key.due_at, now),
         "" if inactive else _verified(key, now),
-        "; ".join(_words(key, now)),
+        "; ".join(_words(key, now, away=key.bridge in down)),
     )
 
 
-def _words(key: KeyStatus, now: Instant) -> Iterator[str]:
+def _words(key: KeyStatus, now: Instant, *, away: bool) -> Iterator[str]:
     """Yield what is to be said of a key beside its phase."""
+    if away and key.phase == Phase.LIVE:
+        yield _WAS
     if key.phase != Phase.LIVE or key.reason != Reason.APPLIED or key.message:
         yield sentence(key.reason, key.message)
     yield from (warned.text for warned in warnings_of(key.rights, now))

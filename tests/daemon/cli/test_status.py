@@ -103,8 +103,10 @@ async def test_live_keys_are_not_well_while_the_bridge_is_down(
     assert result.exit_code == Code.UNSETTLED
     assert (
         "the bridge 'main' is down (Trading Bridge unreachable: connection refused)"
-        in result.stdout
-    )
+        "; 0 of 1 active keys are live; 1 were live when their bridge was last seen."
+    ) in result.stdout
+    for told in (result, await cli("clients", "show", "Acme Capital")):
+        assert "was so when its bridge was last seen" in told.stdout
 
 
 async def test_a_key_without_a_record_is_pending(cli: Any, daemon: Any, key: KeyId) -> None:
