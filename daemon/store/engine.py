@@ -205,6 +205,9 @@ def first_line(error: BaseException) -> str:
     """Return what an error says, without the driver's adornments."""
     if isinstance(error, TimeoutError):
         return "the database did not answer in time"
+    if isinstance(error.__cause__ or error, asyncpg.InternalClientError):
+        # whose own words are of asyncpg's states
+        return "the database was ending the connection"
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].split(">: ", 1)[-1][:300]
 

@@ -170,7 +170,7 @@ async def test_a_connection_that_was_told_its_end_and_not_closed_yet_is_used_onc
         proxy.say(_message(b"S", b"application_name\0told\0") + _LAST_WORDS)
         while driver.get_settings().application_name != "told":
             await checkpoint()
-        with pytest.raises(StoreError):
+        with pytest.raises(StoreError, match="was ending the connection"):
             await doubled(1)
         assert await doubled(2) == 4
         await engine.dispose()
