@@ -71,6 +71,7 @@ async def changes(
             return
         except StoreError:
             yield "event: away\ndata: {}\n\n"
+            version = ""  # so that it is said, too, that all is as it was
             await anyio.sleep(beat)
             continue
         yield _told(snapshot) if snapshot.version != version else ": still here\n\n"

@@ -12,16 +12,17 @@ from daemon.entry import BadEntry, KeyEntry, key_entry, remark
 from daemon.store.pauses import Pauses, Subject
 from daemon.web.api.keys import Adding, Changing, Checking
 from daemon.web.api.parts import Id, Keeping
-from daemon.web.console.answers import Question, ask, done, refused
+from daemon.web.console.answers import Question, ask, done, ours, refused
 from daemon.web.console.doors import Acting, Page, Sealed, Word
 from daemon.web.console.paper import page
 from daemon.web.models import KeyChange, KeyState
 from daemon.web.problems import Problem
-from reconciler.model import ClientId, KeyId
+from reconciler.model import ClientId, KeyId, Phase
 
 routes = APIRouter(prefix="/console", route_class=Page, include_in_schema=False)
 WAIT = 3.0
 """Seconds that a form waits for what comes of it; the page that follows is kept fresh anyway."""
+_REPLACED = "connectors that trade now are replaced."
 Scope = Literal["all", "bridge", "client", "key"]
 
 
@@ -210,27 +211,57 @@ async def delete_key(request: Request, key_id: Id, keeper: Keeping, visitor: Act
 
 @routes.post("/keys/{key_id}/reinitialize")
 async def reinitialize_key(
-    request: Request, key_id: Id, keeper: Keeping, visitor: Acting, back: Word = ""
+    request: Request,
+    key_id: Id,
+    keeper: Keeping,
+    visitor: Acting,
+    back: Word = "",
+    sure: Word = "",
 ) -> Response:
-    by = visitor.caller.actor
+    """Ask first if the key is live by now, whatever the page said that the button was on."""
+    here, by = ours(back or f"/console/keys/{key_id}"), visitor.caller.actor
+    key = await keeper.key(KeyId(key_id))
+    if key.phase == Phase.LIVE and sure != str(key_id):
+        name = f"{key.exchange} of {key.client}"
+        words = f"The key for {name} is live: to initialize it again replaces what trades now."
+        return ask(request, visitor, _about_what_trades(words, str(key_id), here))
     _, states = await keeper.reinitialize(WAIT, by, key_id=KeyId(key_id))
     words = "".join(f" It is {key.phase}: {key.why}." for key in states)
-    return done(request, back or f"/console/keys/{key_id}", f"Reinitialized.{words}")
+    return done(request, here, f"Reinitialized.{words}")
 
 
 @routes.post("/clients/{client_id}/reinitialize")
 async def reinitialize_client(
-    request: Request, client_id: Id, keeper: Keeping, visitor: Acting
+    request: Request, client_id: Id, keeper: Keeping, visitor: Acting, sure: Word = ""
 ) -> Response:
-    by = visitor.caller.actor
+    here, by = f"/console/clients/{client_id}", visitor.caller.actor
+    if sure != str(client_id):
+        words = f"Every active key of this client is initialized again: {_REPLACED}"
+        return ask(request, visitor, _about_what_trades(words, str(client_id), here))
     count, _ = await keeper.reinitialize(WAIT, by, client_id=ClientId(client_id))
-    return done(request, f"/console/clients/{client_id}", _again(count))
+    return done(request, here, _again(count))
 
 
 @routes.post("/reinitialize")
-async def reinitialize_all(request: Request, keeper: Keeping, visitor: Acting) -> Response:
+async def reinitialize_all(
+    request: Request, keeper: Keeping, visitor: Acting, sure: Word = ""
+) -> Response:
+    if sure != "all":
+        words = f"Every active key of every client is initialized again: {_REPLACED}"
+        return ask(request, visitor, _about_what_trades(words, "all", "/console"))
     count, _ = await keeper.reinitialize(0, visitor.caller.actor)
     return done(request, "/console", _again(count))
+
+
+def _about_what_trades(words: str, sure: str, back: str) -> Question:
+    return Question(
+        [words],
+        sure=sure,
+        agree="Replace what trades now",
+        deed="Reinitialize",
+        back=back,
+        kept={"back": back},
+    )
 
 
 def _again(count: int) -> str:

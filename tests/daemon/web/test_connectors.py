@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 import anyio
@@ -20,6 +20,7 @@ from daemon.web.events import EventStream, changes
 from daemon.web.listing import BadCursor, Order, Wanted, page_of
 from daemon.web.roster import Snapshot
 from reconciler.model import BridgeName, ClientId, KeyId, Rights
+from reconciler.verdicts import StoreError
 from tests.daemon.cli.conftest import served
 from tests.daemon.web.conftest import KEY, Office
 
@@ -181,6 +182,21 @@ async def test_a_stream_ends_when_its_token_is_revoked(office: Office) -> None:
     await Tokens(office.engine).revoke("admin for tests", NOBODY)
     with anyio.fail_after(30):
         assert not [event async for event in events if "change" in event]
+
+
+async def test_who_follows_hears_that_the_database_is_back_even_if_nothing_has_changed(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = changes(office.roster, welcome, 0.01)
+    before = await next_change(events)
+
+    async def away() -> NoReturn:
+        raise StoreError("the connection was lost")
+
+    with monkeypatch.context() as lost:
+        lost.setattr(office.roster, "after", lambda *_: away())
+        assert "event: away" in await anext(events)
+    assert await anext(events) == before
 
 
 async def test_who_follows_hears_nothing_more_once_the_token_is_revoked(
