@@ -15,6 +15,7 @@ from uuid import UUID
 
 from fastapi import Request
 
+from daemon.tokens import Role
 from daemon.vault import Keyring
 from daemon.web.auth import Caller, Gate
 from daemon.web.problems import Problem
@@ -30,12 +31,17 @@ _KIND = "bridgetender console session"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Whose it is, begun after how many logouts and when; *csrf* comes along with its forms."""
+    """Whose it is, begun after how many logouts and when; *csrf* comes along with its forms.
+
+    *name* and *role* were so when it was begun: enough to show the way on, and for nothing else.
+    """
 
     token_id: UUID
     logouts: int
     at: datetime
     csrf: str
+    name: str
+    role: Role
 
 
 @dataclass(slots=True)
@@ -50,6 +56,7 @@ class Sessions:
         """Return the cookie's value for a new session."""
         whose = [str(caller.token_id), caller.logouts]
         said = [_KIND, *whose, self.clock.now().isoformat(), secrets.token_urlsafe(24)]
+        said += [caller.name, caller.role]
         return self.keyring().seal(Secret(json.dumps(said)))
 
     def read(self, request: Request) -> Session | None:
@@ -57,8 +64,8 @@ class Sessions:
         cookie = request.cookies.get(COOKIE, "")
         try:
             said = json.loads(self.keyring().unseal(cookie).reveal())
-            kind, token_id, logouts, at, csrf = said
-            session = Session(UUID(token_id), logouts, datetime.fromisoformat(at), csrf)
+            kind, token_id, logouts, at, *more = said
+            session = Session(UUID(token_id), logouts, datetime.fromisoformat(at), *more)
         except (Undecryptable, ValueError, TypeError, AttributeError):
             return None
         over = self.clock.now() - session.at > LENGTH

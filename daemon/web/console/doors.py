@@ -1,5 +1,6 @@
 """Who is let into the console, and that forms come from its own pages."""
 
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
@@ -16,6 +17,8 @@ from daemon.web.problems import EXPECTED, TITLES, Problem, problem_of, told
 from daemon.web.sessions import Sessions, check_origin
 
 LOGIN = "/console/login"
+TRY_AGAIN = 503
+_THING = re.compile(r"/console/(key|client)s/[0-9a-f-]{36}(?:/|$)")
 Word = Annotated[str, Form(max_length=1_000)]
 Sealed = Annotated[str, Form(max_length=65_536)]
 
@@ -99,14 +102,38 @@ async def lost(request: Request, error: Exception) -> Response:
 
 
 def _told(request: Request, problem: Problem) -> Response:
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if problem.code == "unauthorized" and request.method == "GET":
         if "x-live" in request.headers:
             return Response(status_code=401)
-        back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"{LOGIN}?next={quote(back, safe='')}", 303)
+        return RedirectResponse(f"{LOGIN}?next={quote(here, safe='')}", 303)
     status, title = TITLES[problem.code]
+    words, again = problem.detail, ""
+    if problem.code == "not_found" and (thing := _THING.match(request.url.path)):
+        title = f"This {thing[1]} is not there any more"
+        words = f"This {thing[1]} was deleted, or has never been: nothing is left to do here."
+    if status == TRY_AGAIN and request.method == "GET":
+        again = here
     response = page(
-        request, "message.html", status, title=title, words=problem.detail, code=problem.code
+        request,
+        "message.html",
+        status,
+        visitor=_remembered(request, problem),
+        title=title,
+        words=words,
+        again=again,
+        code=problem.code,
     )
+    if again:
+        response.headers["Refresh"] = "10"
     response.headers.update(problem.headers or {})
     return response
+
+
+def _remembered(request: Request, problem: Problem) -> Visitor | None:
+    """Return who began this session: to show the way on, for which no database is asked."""
+    session = sessions_of(request).read(request)
+    if session is None or problem.code == "unauthorized":
+        return None
+    caller = Caller(session.token_id, session.name, session.role, None, session.logouts)
+    return Visitor(caller, session.csrf)

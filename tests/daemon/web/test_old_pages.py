@@ -1,11 +1,14 @@
 """A page that is open may be old by now: what is pressed there, and where it leads from there."""
 
+from typing import NoReturn
+
 import httpx
 import pytest
 
 from reconciler.model import ClientId, KeyId, Phase, Reason
+from reconciler.verdicts import StoreError
 from tests.daemon.cli.conftest import Daemon
-from tests.daemon.web.conftest import KEY, Office
+from tests.daemon.web.conftest import KEY, Office, logged_in
 
 pytestmark = pytest.mark.anyio
 
@@ -58,3 +61,49 @@ async def test_many_keys_are_not_initialized_again_by_one_press(
         form = {"sure": sure}
         done = await console.post(f"{where}/reinitialize", data=form, follow_redirects=True)
         assert "1 active key is initialized again." in done.text
+
+
+async def test_what_was_deleted_elsewhere_is_said_to_be_gone_and_leads_on(
+    console: httpx.AsyncClient, key: KeyId
+) -> None:
+    where = f"/console/keys/{key}"
+    assert (await console.post(f"{where}/delete")).status_code == 303
+    for gone in (await console.get(where), await console.post(f"{where}/delete")):
+        assert gone.status_code == 404
+        assert "This key is not there any more" in gone.text
+        assert '<a href="/console/clients">Clients</a>' in gone.text
+        assert "Log in" not in gone.text
+    other = await console.get("/console/nothing")
+    assert '<a href="/console/clients">Clients</a>' in other.text
+
+
+async def test_while_the_database_is_away_a_page_leads_on_and_tries_again(
+    office: Office, console: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> NoReturn:
+        raise StoreError("the connection was lost")
+
+    office.gate.forget()
+    monkeypatch.setattr(office.gate.tokens, "by_id", away)
+    page = await console.get("/console/keys?q=a&phase=live")
+    assert (page.status_code, page.headers["refresh"]) == (503, "10")
+    assert '<a href="/console/keys?q=a&amp;phase=live">Try again</a>' in page.text
+    assert '<a href="/console/clients">Clients</a>' in page.text
+    assert "data-events" not in page.text
+    assert "Log in" not in page.text
+    sent = await console.post("/console/reinitialize")
+    assert (sent.status_code, "refresh" in sent.headers) == (503, False)
+    assert "Try again" not in sent.text
+
+
+async def test_who_may_not_see_a_page_keeps_the_way_back_and_a_stranger_the_login(
+    office: Office, acme: ClientId
+) -> None:
+    async with logged_in(office, "client", client_id=acme) as web:
+        page = await web.get("/console/keys")
+    assert page.status_code == 403
+    assert '<a href="/console/mine">My balances</a>' in page.text
+    assert "Log out" in page.text
+    assert "/console/clients" not in page.text
+    async with office.web() as web:
+        assert '<a href="/console/login">Log in</a>' in (await web.get("/console/nothing")).text
