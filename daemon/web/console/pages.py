@@ -1,7 +1,7 @@
 """What the console shows: each page from the roster, so that who watches costs no query."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from daemon.needs import offer_of
 from daemon.rights import warnings_of
 from daemon.store.history import Excerpt, History
+from daemon.store.pauses import Pause
 from daemon.store.people import Client
 from daemon.store.status import KeyStatus
 from daemon.store.trends import Hour, last_day
@@ -192,8 +193,8 @@ async def show_key(
     request: Request, key_id: Id, keeper: Keeping, snapshot: Looked, forms: Forms, visitor: Seen
 ) -> Response:
     whose = [key.client_id for key in snapshot.keys if key.key_id == key_id]
-    kin = [snapshot.by_client[client] for client in whose]
-    tag = tag_of(key_id, kin, snapshot.down, snapshot.pauses, visitor.caller.role)
+    kin = [_of_client(snapshot, client) for client in whose]
+    tag = tag_of(key_id, kin, visitor.caller.role)
 
     async def found() -> tuple[KeyState, KeyState | None, list[dict[str, Any]]]:
         key = await keeper.key(KeyId(key_id))
@@ -273,9 +274,17 @@ def _standing(snapshot: Snapshot, client: Client) -> dict[str, Any]:
 
 
 def _of_client(snapshot: Snapshot, whose: ClientId) -> tuple[object, ...]:
-    """Return all that a page about a client is made of."""
+    """Return all that a page about a client is made of, and nothing of anybody else."""
     client = [each for each in snapshot.clients if each.id == whose]
-    return client, snapshot.by_client.get(whose, ()), snapshot.down, snapshot.pauses
+    keys = snapshot.by_client.get(whose, ())
+    bridges = {key.bridge for key in keys}
+    down = [bridge for bridge in snapshot.down if bridge.bridge in bridges]
+    return client, keys, down, [p for p in snapshot.pauses if _concerns(p, whose, keys)]
+
+
+def _concerns(pause: Pause, whose: ClientId, keys: Iterable[KeyStatus]) -> bool:
+    reached = (pause.reaches(bridge=key.bridge, client_id=whose, key_id=key.key_id) for key in keys)
+    return pause.reaches(bridge="", client_id=whose, key_id="") or any(reached)
 
 
 def _row(key: KeyStatus, down: Down) -> dict[str, Any]:

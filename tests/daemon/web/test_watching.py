@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from daemon.store.audit import NOBODY, Actor
+from daemon.store.pauses import Pauses, Subject
 from daemon.store.people import People, SealedEntry
 from reconciler.model import ClientId, KeyId, Phase, Reason, Secret
 from tests.daemon.cli.conftest import Daemon
@@ -19,17 +20,17 @@ pytestmark = pytest.mark.anyio
 
 
 @contextmanager
-def statements(office: Office) -> Iterator[list[str]]:
-    """Collect what the database is asked meanwhile."""
-    asked: list[str] = []
+def questions(office: Office) -> Iterator[list[object]]:
+    """Collect the connections that are taken to ask the database something meanwhile."""
+    asked: list[object] = []
 
-    def hear(_: Any, __: Any, statement: str, *___: Any) -> None:
-        asked.append(statement)
+    def hear(_: Any, record: object, __: Any) -> None:
+        asked.append(record)
 
     engine = office.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", hear)
+    event.listen(engine, "checkout", hear)
     yield asked
-    event.remove(engine, "before_cursor_execute", hear)
+    event.remove(engine, "checkout", hear)
 
 
 async def stored(office: Office, client: ClientId) -> KeyId:
@@ -52,7 +53,7 @@ async def test_many_who_watch_a_page_cost_as_many_queries_as_one(
             old = (await console.get(path, headers={"x-live": "1"})).headers.get("etag", "")
             await daemon.write(key, Phase.RETRYING, Reason.UNCLEAR, message=f"{number} {watchers}")
             await office.roster.anew()
-            with statements(office) as asked:
+            with questions(office) as asked:
                 headers = {"x-live": "1", "if-none-match": old}
                 pages = [console.get(path, headers=headers) for _ in range(watchers)]
                 answers = await asyncio.gather(*pages)
@@ -75,6 +76,22 @@ async def test_what_has_changed_is_in_the_page_that_is_watched(
         await office.roster.anew()
         page = await console.get(path, headers=headers)
         assert (page.status_code, name in page.text) == (200, True)
+
+
+async def test_what_concerns_others_changes_no_page_about_a_client(
+    console: httpx.AsyncClient, office: Office, acme: ClientId
+) -> None:
+    key, pauses = await stored(office, acme), Pauses(office.engine, Actor("x"))
+    birch = await People(office.engine, Actor("x")).add_client("Birch")
+    paths = [f"/console/clients/{acme}", f"/console/keys/{key}"]
+    await office.roster.anew()
+    tags = {path: (await console.get(path)).headers["etag"] for path in paths}
+    for subject, status in ((Subject("client", str(birch)), 304), (Subject("key", str(key)), 200)):
+        await pauses.begin(subject, "x", "audit")
+        await office.roster.anew()
+        for path, tag in tags.items():
+            headers = {"x-live": "1", "if-none-match": tag}
+            assert (await console.get(path, headers=headers)).status_code == status, path
 
 
 async def test_who_does_something_sees_on_the_next_page_what_came_of_it(
