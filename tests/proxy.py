@@ -30,6 +30,11 @@ class Proxy:
         for client in self._clients:
             client.write(words)
 
+    def hang_up(self) -> None:
+        """End all connections; what was said before arrives."""
+        for client in self._clients:
+            client.close()
+
     def hold(self) -> None:
         self._open.clear()
 

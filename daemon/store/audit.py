@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from daemon.store.answers import Claim, changed
 from daemon.store.engine import transaction
 from reconciler.model import ClientId, Instant
 
@@ -19,10 +20,14 @@ Role = Literal["admin", "viewer", "client", "operator"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a token's name, or the user of a command."""
+    """Who acts: a token's name, or the user of a command.
+
+    *claim* is of a request that named itself; what is done under it is done once.
+    """
 
     name: str
     role: Role = "operator"
+    claim: Claim | None = None
 
 
 NOBODY = Actor("bridgetender")
@@ -62,6 +67,8 @@ async def note(
         "detail": json.dumps(detail, default=str),
     }
     await connection.execute(_NOTE, values)
+    if by.claim:
+        await changed(connection, by.claim)
 
 
 class Audit:

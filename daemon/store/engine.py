@@ -153,6 +153,24 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
+class Unsure(StoreError):
+    """The database went away while it was asked to commit: it may have done so, or not."""
+
+
+@asynccontextmanager
+async def changing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Yield one for a change. Raises Unsure, and any other StoreError if nothing was changed."""
+    committing = False
+    try:
+        async with transaction(engine) as connection:
+            yield connection
+            committing = True
+    except StoreError as error:
+        if committing:
+            raise Unsure(str(error)) from error
+        raise
+
+
 async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
     """Return asyncpg's connection below SQLAlchemy's."""
     raw = (await connection.get_raw_connection()).driver_connection

@@ -9,7 +9,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.audit import NOBODY, Actor, note
-from daemon.store.engine import transaction
+from daemon.store.engine import changing, transaction
 
 Scope = Literal["all", "bridge", "client", "key"]
 
@@ -63,7 +63,7 @@ class Pauses:
 
     async def _change(self, query: TextClause, subject: Subject, **values: str) -> bool:
         values |= {"scope": subject.scope, "id": subject.id}
-        async with transaction(self._engine) as connection:
+        async with changing(self._engine) as connection:
             changed = (await connection.execute(query, values)).rowcount > 0
             if changed:
                 await connection.execute(_HINT)

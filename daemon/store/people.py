@@ -9,12 +9,12 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import delete, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.scrub import shown
 from daemon.store.audit import NOBODY, Actor, note
 from daemon.store.desired import ACCOUNT
-from daemon.store.engine import transaction
+from daemon.store.engine import changing, transaction
 from daemon.store.tables import clients, exchange_api_keys
 from daemon.store.writing import insert_row, update_row
 from reconciler.model import ClientId, KeyId
@@ -87,7 +87,7 @@ class People:
 
     async def add_client(self, name: str, settings: Mapping[str, Any] | None = None) -> ClientId:
         values = {"name": name, "settings": dict(settings) if settings else None}
-        async with transaction(self._engine) as connection:
+        async with changing(self._engine) as connection:
             made = ClientId(await insert_row(connection, "clients", values))
             await note(connection, self._by, "client_added", {"name": name}, client_id=made)
         return made
@@ -132,7 +132,7 @@ class People:
 
     async def add_key(self, client_id: ClientId, entry: SealedEntry) -> KeyId:
         values = {name: getattr(entry, name) for name in SealedEntry.__slots__}
-        async with transaction(self._engine) as connection:
+        async with changing(self._engine) as connection:
             values |= {"client_id": client_id}
             made = KeyId(await insert_row(connection, "exchange_api_keys", values))
             told = {"exchange": entry.exchange, "label": entry.label, "testnet": entry.is_testnet}
@@ -195,7 +195,7 @@ class People:
         deeds: Mapping[str, Mapping[str, object]],
     ) -> None:
         """Change columns all at once; *deeds* are what the audit calls it. Raises NoSuchThing."""
-        async with transaction(self._engine) as connection:
+        async with changing(self._engine) as connection:
             changed = await update_row(connection, "exchange_api_keys", key_id, values)
             _expect(changed, key_id)
             whose = (await connection.execute(_WHOSE, {"key": key_id})).scalar()
@@ -206,7 +206,7 @@ class People:
         """Raises NoSuchThing."""
         table = exchange_api_keys.c
         query = delete(exchange_api_keys).where(table.id == key_id)
-        async with transaction(self._engine) as connection:
+        async with changing(self._engine) as connection:
             gone = query.returning(table.client_id, table.exchange)
             rows = (await connection.execute(gone)).all()
             _expect(len(rows), key_id)
@@ -215,11 +215,7 @@ class People:
 
     async def set_status(self, client_id: ClientId, status: ClientStatus) -> None:
         """Raises NoSuchThing."""
-        async with transaction(self._engine) as connection:
-            changed = await update_row(connection, "clients", client_id, {"status": status})
-            _expect_client(changed, client_id)
-            told = {"status": status}
-            await note(connection, self._by, "client_status_set", told, client_id=client_id)
+        await self.change_client(client_id, None, status)
 
     async def refile(
         self, client_id: ClientId, account: str | None, name: str | None = None
@@ -228,21 +224,49 @@ class People:
 
         Raises NoSuchThing.
         """
-        async with transaction(self._engine) as connection:
-            before = (await connection.execute(_SETTINGS, {"client": client_id})).scalar()
-            kept = dict(before) if isinstance(before, dict) else {}
-            kept.pop("bridge_account", None)
-            own = {"bridge_account": account} if account else {}
-            values = {"settings": kept | own, **({"name": name} if name else {})}
-            _expect_client(await update_row(connection, "clients", client_id, values), client_id)
-            told = {"account": account, "name": name}
-            await note(connection, self._by, "client_refiled", told, client_id=client_id)
+        await self.change_client(client_id, (account, name), None)
+
+    async def change_client(
+        self,
+        client_id: ClientId,
+        filed: tuple[str | None, str | None] | None,
+        status: ClientStatus | None,
+    ) -> None:
+        """Do both at once, or one; *filed* is account and name. Raises NoSuchThing."""
+        async with changing(self._engine) as connection:
+            if filed:
+                await self._refile(connection, client_id, *filed)
+            if status:
+                await self._set_status(connection, client_id, status)
+
+    async def _set_status(
+        self, connection: AsyncConnection, client_id: ClientId, status: ClientStatus
+    ) -> None:
+        told = {"status": status}
+        _expect_client(await update_row(connection, "clients", client_id, told), client_id)
+        await note(connection, self._by, "client_status_set", told, client_id=client_id)
+
+    async def _refile(
+        self,
+        connection: AsyncConnection,
+        client_id: ClientId,
+        account: str | None,
+        name: str | None,
+    ) -> None:
+        before = (await connection.execute(_SETTINGS, {"client": client_id})).scalar()
+        kept = dict(before) if isinstance(before, dict) else {}
+        kept.pop("bridge_account", None)
+        own = {"bridge_account": account} if account else {}
+        values = {"settings": kept | own, **({"name": name} if name else {})}
+        _expect_client(await update_row(connection, "clients", client_id, values), client_id)
+        told = {"account": account, "name": name}
+        await note(connection, self._by, "client_refiled", told, client_id=client_id)
 
     async def delete_client(self, client_id: ClientId) -> int:
         """Delete a client and its keys; return how many those were. Raises NoSuchThing."""
         keys = delete(exchange_api_keys).where(exchange_api_keys.c.client_id == client_id)
         query = delete(clients).where(clients.c.id == client_id)
-        async with transaction(self._engine) as connection:
+        async with changing(self._engine) as connection:
             count = (await connection.execute(keys)).rowcount
             _expect_client((await connection.execute(query)).rowcount, client_id)
             told = {"keys": count}
@@ -251,7 +275,7 @@ class People:
 
     async def wish(self, *, key_id: KeyId | None = None, client_id: ClientId | None = None) -> int:
         """Ask for active keys to be initialized again, of a client or all; return how many."""
-        async with transaction(self._engine) as connection:
+        async with changing(self._engine) as connection:
             values = {"key": key_id, "client": client_id}
             wished = (await connection.execute(_WISH, values)).scalars().all()
             hint = ",".join({str(client) for client in wished}) if len(wished) <= 100 else "*"

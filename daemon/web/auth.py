@@ -1,7 +1,7 @@
 """Who asks, and whether they may: tokens, roles, and patience with wrong ones."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import ceil
 from time import monotonic
@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from daemon.store.answers import Claim
 from daemon.store.audit import Actor
 from daemon.store.tokens import Tokens
 from daemon.tokens import Role, Token, digest_of
@@ -29,17 +30,21 @@ was revoked."""
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose token it is. *client_id* is the only client that it may see."""
+    """Whose token it is. *client_id* is the only client that it may see.
+
+    *claim* is what the request has if it named itself.
+    """
 
     token_id: UUID
     name: str
     role: Role
     client_id: ClientId | None
     logouts: int = 0
+    claim: Claim | None = None
 
     @property
     def actor(self) -> Actor:
-        return Actor(self.name, self.role)
+        return Actor(self.name, self.role, self.claim)
 
 
 @dataclass(slots=True)
@@ -137,7 +142,7 @@ def allowed(*roles: Role) -> Callable[..., Any]:
         if found.role not in roles:
             needed = " or ".join(roles)
             raise Problem("forbidden", f"This needs a token with the role {needed}.")
-        return found
+        return replace(found, claim=getattr(request.state, "claim", None))
 
     caller.roles = roles  # type: ignore[attr-defined]  # for the test that tries each with each
     return caller

@@ -1,11 +1,15 @@
 """What people do to clients and keys by API and console, and what they are told of it."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import anyio
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.entry import KeyEntry, account_name, client_name, filed_account, key_entry, key_label
@@ -29,15 +33,19 @@ from daemon.web.models import (
 )
 from daemon.web.news import News
 from daemon.web.problems import Problem
-from daemon.web.standing import Down, added, down_of, standing
+from daemon.web.standing import Down, added, added_unseen, down_of, standing, unseen
 from reconciler.model import BridgeName, ClientId, KeyId, Phase, Reason
 from reconciler.ports import Clock
 from reconciler.slots import account_name as account_of
 from reconciler.slots import connector_name
-from reconciler.verdicts import Undecryptable
+from reconciler.verdicts import StoreError, Undecryptable
 
+log = structlog.get_logger()
+T = TypeVar("T")
 _GLANCE = 0.25
 """Seconds between two looks at what is waited for, if nothing is heard of it before."""
+_AFTERWARDS = 3.0
+"""Seconds that a change may take to say what it led to."""
 
 
 @dataclass(slots=True)
@@ -65,7 +73,11 @@ class Keeper:
         await self._require_keyring()
         key_id = await People(self.engine, by).add_key(client_id, sealed(entry, self.keyring()))
         await self._next_attempt(client_id, {key_id}, {}, wait)
-        return added(await self.key(key_id), await self._status.of_client(client_id))
+
+        async def told() -> AddedKey:
+            return added(await self.key(key_id), await self._status.of_client(client_id))
+
+        return await _afterwards(told) or added_unseen(key_id, entry.exchange)
 
     async def keys(self, client_id: ClientId) -> list[KeyState]:
         await self._require_client(client_id)
@@ -103,7 +115,8 @@ class Keeper:
             await People(self.engine, by).change_key(key_id, values, deeds)
         if values.get("is_active", stored.is_active) and values.keys() - {"label"}:
             await self._next_attempt(client_id, {key_id}, before, wait)
-        return _changed(await self.key(key_id), values)
+        now = await _afterwards(partial(self.key, key_id)) if values else state
+        return _changed(now or unseen(state, values), values)
 
     async def _changes(
         self, stored: SealedEntry, change: KeyChange
@@ -156,19 +169,23 @@ class Keeper:
         client_id: ClientId | None = None,
         key_id: KeyId | None = None,
     ) -> tuple[int, list[KeyState]]:
-        """Ask for active keys to be initialized again: of a client, one key, or all."""
+        """Ask for active keys to be initialized again: of a client, one key, or all.
+
+        Return how many those are, and where a client's stand; none if that cannot be told.
+        """
         if client_id is not None:
             await self._require_client(client_id)
         elif key_id is not None:
             client_id = ClientId((await self.key(key_id)).client_id)
         before = await self._status.tried(client_id) if client_id else {}
+        states = await self._status.of_client(client_id) if client_id else []
+        wished = {k.key_id for k in states if k.is_active and key_id in (None, k.key_id)}
         count = await People(self.engine, by).wish(client_id=client_id, key_id=key_id)
         if client_id is None:
             return count, []
-        states = await self._status.of_client(client_id)
-        wished = {k.key_id for k in states if k.is_active and key_id in (None, k.key_id)}
         await self._next_attempt(client_id, wished, before, wait)
-        return count, [k for k in await self.keys(client_id) if key_id in (None, k.id)]
+        now = await _afterwards(partial(self.keys, client_id)) or []
+        return count, [k for k in now if key_id in (None, k.id)]
 
     # -- clients -------------------------------------------------------------------------------
 
@@ -186,11 +203,12 @@ class Keeper:
         else:
             settings = {"bridge_account": account_name(account)}
         made = await People(self.engine, by).add_client(name, settings)
-        return await self._require_client(made)
+        new = Client(made, name, "ACTIVE", 0, account_of(name, account))
+        return await _afterwards(partial(self._require_client, made)) or new
 
     async def doubt_about(self, client: Client) -> str | None:
-        """Say what keeps a client from being served, if anything does."""
-        other = await People(self.engine).met_by(client)
+        """Say what keeps a client from being served, if anything is known to."""
+        other = await _afterwards(partial(People(self.engine).met_by, client))
         if other is None:
             return None
         return (
@@ -200,20 +218,19 @@ class Keeper:
 
     async def foretold(self, client_id: ClientId, change: ClientChange) -> Client:
         """Return a client as it would be under the name and account of *change*."""
-        before = await self._require_client(client_id)
-        name, account = _filed(before, change)
-        return replace(before, name=name, account=account_of(name, account))
+        return _foretold(await self._require_client(client_id), change)
 
     async def change_client(self, client_id: ClientId, change: ClientChange, by: Actor) -> Client:
-        before, people = await self._require_client(client_id), People(self.engine, by)
+        before, filed = await self._require_client(client_id), None
         if not change.model_fields_set:
             raise Problem("invalid", "Say what is to be otherwise: name, account or status.")
         if change.name is not None or "account" in change.model_fields_set:
             name, account = _filed(before, change)
-            await people.refile(client_id, account, name)
-        if change.status is not None and change.status != before.status:
-            await people.set_status(client_id, change.status)
-        return await self._require_client(client_id)
+            filed = account, name
+        status = change.status if change.status != before.status else None
+        await People(self.engine, by).change_client(client_id, filed, status)
+        foretold = _foretold(before, change)
+        return await _afterwards(partial(self._require_client, client_id)) or foretold
 
     async def delete_client(self, client_id: ClientId, by: Actor) -> int:
         await self._require_client(client_id)
@@ -269,18 +286,28 @@ class Keeper:
     ) -> None:
         """Return once what came of each is not what was there *before*, at most *wait* seconds.
 
-        None is to be expected of what is in conflict, paused or inactive.
+        None is to be expected of what is in conflict, paused or inactive. A database that goes
+        away meanwhile undoes nothing: it is asked again.
         """
         with anyio.move_on_after(wait):
             while True:
-                tried = await self._status.tried(client_id)
-                left = {key for key in keys if tried.get(key) in (None, before.get(key))}
-                if not left or not any(
-                    key.key_id in left and _to_be_tried(key)
-                    for key in await self._status.of_client(client_id)
-                ):
-                    return
+                with suppress(StoreError):
+                    if not await self._awaited(client_id, keys, before):
+                        return
                 await self.news.wait(_GLANCE)
+
+    async def _awaited(
+        self,
+        client_id: ClientId,
+        keys: Collection[KeyId],
+        before: Mapping[KeyId, datetime],
+    ) -> bool:
+        tried = await self._status.tried(client_id)
+        left = {key for key in keys if tried.get(key) in (None, before.get(key))}
+        return bool(left) and any(
+            key.key_id in left and _to_be_tried(key)
+            for key in await self._status.of_client(client_id)
+        )
 
     def _shown(self, state: KeyStatus, api_key: str | None, down: Down) -> KeyState:
         """Return what people see of a key; *api_key* is its ciphertext."""
@@ -297,6 +324,16 @@ class Keeper:
             return ends(self.keyring().unseal(api_key))
         except Undecryptable:
             return None
+
+
+async def _afterwards(read: Callable[[], Awaitable[T]]) -> T | None:
+    """Return what is read after a change, or None: the change is made, whatever becomes of that."""
+    with anyio.move_on_after(_AFTERWARDS):
+        try:
+            return await read()
+        except StoreError as error:
+            log.warning("store_away", reason=str(error))
+    return None
 
 
 def _rotated(stored: SealedEntry, change: KeyChange) -> KeyEntry | None:
@@ -330,6 +367,12 @@ def _id(said: str) -> UUID:
         return UUID(said)
     except ValueError:
         raise Problem("not_found", "There is nothing with this id.") from None
+
+
+def _foretold(client: Client, change: ClientChange) -> Client:
+    name, account = _filed(client, change)
+    status = change.status or client.status
+    return replace(client, name=name, account=account_of(name, account), status=status)
 
 
 def _filed(client: Client, change: ClientChange) -> tuple[str, str | None]:

@@ -138,6 +138,7 @@ class AddedKey(BaseModel):
     """`trading_bridge_configured`: its connector is live. Where it is not, why not, yet.
 
     `verified` is null where that was not asked for; `warnings` are of the exchange, about the key.
+    `key` is null if the database went out of reach as soon as it was stored.
     """
 
     message: str
@@ -148,7 +149,7 @@ class AddedKey(BaseModel):
     verified_words: str | None = None
     rights: Rights | None = None
     warnings: list[Warned] = []
-    key: KeyState
+    key: KeyState | None
 
 
 class ChangedKey(KeyState):

@@ -2,18 +2,25 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, cast
 
+import anyio
+import structlog
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from daemon.store.answers import Answer, Answers
+from daemon.store.answers import CHANGED, Answer, Answers
 from daemon.web.auth import Gate, address_of, token_of
 from daemon.web.problems import Problem
+from reconciler.verdicts import StoreError
+
+log = structlog.get_logger()
 
 HEADER = "idempotency-key"
 _LONGEST = 255
+_PATIENCE = 2.0
+"""Seconds that the note of an answer may take."""
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -39,17 +46,27 @@ async def _once(handle: _Handler, request: Request, key: str) -> Response:
     gate = cast("Gate", request.app.state.gate)
     answers = cast("Answers", request.app.state.answers)
     caller = await gate.caller(token_of(request), address_of(request))
-    known = await answers.begin(caller.token_id, key, await _digest(request))
-    if known is not None:
-        return _again(known, await _digest(request))
+    claim = await answers.begin(caller.token_id, key, await _digest(request))
+    if isinstance(claim, Answer):
+        return _again(claim, await _digest(request))
+    request.state.claim = claim
     try:
         response = await handle(request)
     except BaseException:
-        await answers.drop(caller.token_id, key)
+        await _if_it_can(answers.drop(claim))
         raise
     body = bytes(response.body).decode()
-    await answers.end(caller.token_id, key, response.status_code, body)
+    await _if_it_can(answers.end(claim, response.status_code, body))
     return response
+
+
+async def _if_it_can(written: Awaitable[None]) -> None:
+    """Let what was done be told though the note of it cannot be written."""
+    with anyio.move_on_after(_PATIENCE):
+        try:
+            await written
+        except StoreError as error:
+            log.warning("answer_not_kept", reason=str(error))
 
 
 async def _digest(request: Request) -> str:
@@ -65,7 +82,13 @@ def _again(known: Answer, request: str) -> Response:
     if not hmac.compare_digest(known.request, request):
         words = "This Idempotency-Key was used for another request: make a new one"
         raise Problem("conflict", words)
-    if known.status is None or known.body is None:
+    if known.status == CHANGED:
+        words = (
+            "The first request with this Idempotency-Key was carried out, and its answer is not"
+            " there yet or was lost: ask again, or look at what became of it"
+        )
+        raise Problem("conflict", words, headers={"Retry-After": "1"})
+    if known.status is None:
         words = "The first request with this Idempotency-Key is under way still; ask again"
         raise Problem("conflict", words, headers={"Retry-After": "1"})
     headers = {"Idempotent-Replayed": "true"}

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from daemon.entry import BadEntry
+from daemon.store.engine import Unsure
 from daemon.store.people import NoSuchThing
 from reconciler.verdicts import StoreError
 
@@ -125,8 +126,15 @@ def problem_of(error: Exception) -> Problem:
             return Problem("not_found", str(error).split(": see 'bridgetender", maxsplit=1)[0])
         case _:
             log.warning("store_away", reason=str(error))
-            words = "The database is out of reach. Nothing was changed; try again."
+            words = _UNSURE if isinstance(error, Unsure) else _UNCHANGED
             return Problem("database_unavailable", words, headers={"Retry-After": "5"})
+
+
+_UNCHANGED = "The database is out of reach. Nothing was changed; try again."
+_UNSURE = (
+    "The database went out of reach in the middle: it may have been carried out. Look before you"
+    " repeat it; under the Idempotency-Key that it had, if any, it can be repeated safely."
+)
 
 
 def told(problem: Problem) -> JSONResponse:

@@ -7,7 +7,7 @@ from daemon.rights import Warned, warnings_of
 from daemon.store.status import BridgeStatus, KeyStatus
 from daemon.web.models import AddedKey, KeyState, Standing
 from daemon.words import cure, requests, sentence
-from reconciler.model import Instant, Phase, Reason
+from reconciler.model import Instant, KeyId, Phase, Reason
 
 Down = Mapping[str, str]
 """The bridges that are out of reach, and why."""
@@ -65,6 +65,30 @@ def added(key: KeyState, all_of_client: Iterable[KeyStatus]) -> AddedKey:
         ],
         key=key,
     )
+
+
+UNSEEN = "the database is out of reach just now, so where it stands cannot be told: look later"
+
+
+def added_unseen(key_id: KeyId, exchange: str) -> AddedKey:
+    """Tell of a new key that is stored, and of which nothing can be read now."""
+    return AddedKey(
+        message="API key added successfully",
+        id=key_id,
+        trading_bridge_configured=False,
+        trading_bridge_warning=f"The key is saved, and applied by itself; {UNSEEN}.",
+        warnings=[Warned("unknown_exchange", words) for words in doubts_of(exchange)],
+        key=None,
+    )
+
+
+def unseen(before: KeyState, values: Mapping[str, object]) -> KeyState:
+    """Return a key as it is known to be after a change of which nothing more can be read now."""
+    shown = {name: values[name] for name in ("label", "is_active") if name in values}
+    if "api_key" in values:
+        shown["api_key"] = None
+    words = {"why": f"it is changed; {UNSEEN}", "todo": "nothing"}
+    return before.model_copy(update=shown | words)
 
 
 def _why_not(key: KeyState) -> str:

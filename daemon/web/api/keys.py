@@ -22,6 +22,7 @@ from daemon.web.models import (
     NewKeyOf,
     Reinitialized,
 )
+from daemon.web.standing import UNSEEN
 from reconciler.model import ClientId, KeyId
 
 routes = router("/api/admin", "keys")
@@ -177,9 +178,14 @@ async def reinitialize_key(
 @routes.post("/reinitialize")
 async def reinitialize_all(keeper: Keeping, caller: Admin) -> Reinitialized:
     """Initialize every active key again: what is live is replaced."""
-    return _reinitialized(*await keeper.reinitialize(0, caller.actor))
+    count, _ = await keeper.reinitialize(0, caller.actor)
+    return Reinitialized(message=_again(count), keys=count)
 
 
 def _reinitialized(count: int, states: list[KeyState]) -> Reinitialized:
-    message = f"{count} active key(s) are initialized again"
+    message = _again(count) if states or not count else f"{_again(count)}; {UNSEEN}"
     return Reinitialized(message=message, keys=count, states=states)
+
+
+def _again(count: int) -> str:
+    return f"{count} active key(s) are initialized again"
