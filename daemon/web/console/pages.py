@@ -119,6 +119,8 @@ async def show_clients(
             "clients.html",
             visitor=visitor,
             version=snapshot.version,
+            down=snapshot.down,
+            bridge_words=bridge_words,
             clients=[_standing(snapshot, client) for client in known[after : after + _SHOWN]],
             total=len(known),
             after=after,
@@ -238,7 +240,13 @@ async def show_history(
     async def show() -> Response:
         events = await shared(request, tag, found)
         return page(
-            request, "history.html", visitor=visitor, version=snapshot.version, events=events
+            request,
+            "history.html",
+            visitor=visitor,
+            version=snapshot.version,
+            down=snapshot.down,
+            bridge_words=bridge_words,
+            events=events,
         )
 
     return await unless_same(request, tag, show)

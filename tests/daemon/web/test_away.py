@@ -36,6 +36,8 @@ async def test_a_key_of_a_bridge_that_is_away_is_called_live_nowhere(
             assert "see that the bridge runs" in page.text
         assert AWAY in (await web.get("/console/keys")).text
         assert "0 of 1 live" in (await web.get("/console/clients")).text
+        for path in ("/console/clients", "/console/history"):
+            assert "does not answer: connection refused" in (await web.get(path)).text
         for path in (*seen, "/console", "/console/keys"):
             shown = (await web.get(path)).text
             assert 'class="phase live"' not in shown
