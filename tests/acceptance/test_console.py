@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from uuid import UUID
 
 import pytest
 from playwright.async_api import (
@@ -17,10 +18,13 @@ from playwright.async_api import (
 )
 
 from daemon.store.audit import NOBODY
+from daemon.store.pauses import Pauses, Subject
+from daemon.store.people import SealedEntry
 from daemon.store.tokens import Tokens
 from daemon.tokens import digest_of, new_token
+from reconciler.model import ClientId, KeyId, Secret
 from tests.acceptance.audit import by_keyboard, faults
-from tests.acceptance.firm import Firm, Issued, Site, issue
+from tests.acceptance.firm import MARK, Firm, Issued, Site, issue
 from tests.conftest import installed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.acceptance]
@@ -112,6 +116,69 @@ async def looked_over(page: Page, *paths: str) -> list[str]:
     return found
 
 
+async def balances_that_are_old_say_so(
+    site: Site, browser: BrowserContext, whose: ClientId
+) -> None:
+    """A client looks at its balances while its line is cut, and when its token is revoked."""
+    token, now = new_token(), "() => document.dispatchEvent(new Event('visibilitychange'))"
+    tokens = Tokens(site.engine)
+    await tokens.create("Acme", "client", digest_of(token), NOBODY, client_id=whose)
+    assert browser.browser
+    theirs = await browser.browser.new_context(viewport=NARROW, reduced_motion="reduce")
+    page = await theirs.new_page()
+    await page.goto(f"{site.addresses['api']}/console")
+    await page.get_by_label("Your token").fill(token.reveal())
+    await page.get_by_role("button", name="Log in").click()
+    line, balances = page.locator("#line"), page.locator("#balances")
+    await expect(line).to_have_text("live")
+    await expect(balances).not_to_have_class("old")
+    await theirs.set_offline(True)
+    await page.evaluate(now)  # rather than in ten seconds
+    await expect(page.locator("#doubt")).to_contain_text(
+        re.compile(r"Bridgetender is out of reach: these balances are old, from \d+ s ago")
+    )
+    await expect(line).to_have_text("Bridgetender is out of reach")
+    await expect(balances).to_have_class("old")
+    await theirs.set_offline(False)
+    await page.evaluate(now)
+    await expect(page.locator("#doubt")).to_be_hidden()
+    await expect(line).to_have_text("live")
+    told = balances.locator("time[data-age]")
+    first = await told.text_content()
+    await expect(told).not_to_have_text(first or "")  # it is counted
+    await tokens.revoke("Acme", NOBODY)
+    await expect(page.get_by_label("Your token")).to_be_visible()
+    await theirs.close()
+
+
+async def whatever_is_named_fits(site: Site, firm: Firm, page: Page) -> None:
+    """Look at names without a blank on a phone and on a desk; and sort on the phone."""
+    named, seal = await firm.people.add_client("n" * 190), firm.keyring.seal
+    nothing = seal(Secret(MARK))
+    entry = SealedEntry("binance", nothing, nothing, label="l" * 255, is_active=False)
+    key = await firm.people.add_key(named, entry)
+    await Pauses(site.engine).begin(Subject("key", str(key)), "n", "w" * 255)
+    api = site.addresses["api"]
+    for size in (WIDE, NARROW):
+        await page.set_viewport_size(size)
+        for path in ("", "/keys", "/clients", f"/clients/{named}", f"/keys/{key}", "/history"):
+            await page.goto(f"{api}/console{path}")
+            over = "document.documentElement.scrollWidth - innerWidth"
+            assert await page.evaluate(over) <= 0, (size, path)
+            tables = "[...document.querySelectorAll('.wide')]"
+            over = f"Math.max(0, ...{tables}.map((t) => t.scrollWidth - t.clientWidth))"
+            assert await page.evaluate(over) <= 0, (size, path)
+    await page.goto(f"{api}/console/keys")
+    await expect(page.locator("thead a").first).to_be_hidden()
+    await page.get_by_label("Sort by").select_option("Exchange")
+    await page.get_by_label("Order").select_option("descending")
+    await page.get_by_role("button", name="Find").click()
+    await expect(page.locator("#rows tbody tr").first).to_contain_text("kraken")
+    await page.set_viewport_size(WIDE)
+    await expect(page.get_by_label("Sort by")).to_be_hidden()
+    await firm.people.delete_client(named)
+
+
 async def test_a_person_looks_after_keys_in_the_console(  # noqa: PLR0915 - one story is told once
     site: Site, firm: Firm, browser: BrowserContext
 ) -> None:
@@ -199,6 +266,7 @@ async def test_a_person_looks_after_keys_in_the_console(  # noqa: PLR0915 - one 
     # Everything can be used by keyboard, by a screen reader, on a phone, in light and in dark.
     await page.goto(acme)
     key = await page.get_by_role("link", name="kraken", exact=True).get_attribute("href")
+    assert key
     more = [acme, f"{acme}/balances", f"{api}{key}", f"{empty[1]}?q=nothing-like-it"]
     assert await looked_over(page, *empty, *more) == []
     await page.goto(acme)
@@ -251,6 +319,16 @@ async def test_a_person_looks_after_keys_in_the_console(  # noqa: PLR0915 - one 
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator("h1")).to_have_text("Acme & Sons")
     await expect(page.locator("#keys .phase.live")).to_have_count(2)
+
+    whose = ClientId(UUID(acme.rpartition("/")[2]))
+    await balances_that_are_old_say_so(site, browser, whose)
+    await whatever_is_named_fits(site, firm, page)
+
+    # What was deleted elsewhere is not shown as if it were there.
+    await page.goto(f"{api}{key}")
+    await expect(page.locator("#state .phase")).to_have_text("live")
+    await firm.people.delete_key(KeyId(UUID(key.rpartition("/")[2])))
+    await expect(page.locator("h1")).to_have_text("This key is not there any more")
 
     # The bridge is killed: the page tells by itself.
     await site.kill("bridge")

@@ -334,3 +334,16 @@ async def test_a_client_that_meets_anothers_account_is_warned_of_when_it_is_adde
     form = {"name": "ACME capital"}
     added = await console.post("/console/clients", data=form, follow_redirects=True)
     assert "is that of the client &#39;Acme Capital&#39;, too" in added.text
+
+
+async def test_the_form_that_narrows_the_list_of_keys_to_nothing_special_shows_all(
+    office: Office, console: httpx.AsyncClient, acme: ClientId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.web.console.deeds.WAIT", 0.0)
+    await console.post(f"/console/clients/{acme}/keys", data=FORM)
+    await office.roster.anew()
+    for words, shown in (("", 1), ("acme", 1), ("birch", 0)):
+        form = {"q": words, "phase": "", "exchange": "", "sort": "exchange", "order": "desc"}
+        page = await console.get("/console/keys", params=form)
+        assert page.text.count('data-of="Client"') == shown
+        assert '<option value="exchange" selected>' in page.text

@@ -6,11 +6,21 @@ const line = document.getElementById("line");
 let tag = "";
 let busy = false;
 let again = false;
+let behind = false;
+let astray = false;
 
 function say(words, lost) {
+  document.body.classList.toggle("lost", lost);
   if (!line || line.textContent === words) return;
   line.textContent = words;
   line.classList.toggle("lost", lost);
+}
+
+// Whoever is logged out, or looks at what is gone, is told so by the page that is there instead.
+function over(answer) {
+  const so = [401, 403, 404].includes(answer.status);
+  if (so) location.reload();
+  return so;
 }
 
 function parsed(text) {
@@ -31,16 +41,25 @@ function put(part, fresh) {
   if (held >= 0) part.querySelectorAll(places)[held]?.focus();
 }
 
+function well() {
+  if (!astray) say(behind ? "live, but not what you have open" : "live", false);
+}
+
 async function renew() {
-  if (!document.querySelector("[data-live]")) return;
+  if (!document.querySelector("[data-live]")) return well();
   again = busy || document.hidden;
   if (again) return;
   busy = true;
+  behind = true;
   try {
     const headers = { ...LIVE };
     if (tag) headers["If-None-Match"] = tag;
     const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual" });
-    if (answer.status === 401) location.reload();
+    if (over(answer)) return;
+    behind = ![200, 304].includes(answer.status);
+    again ||= behind;
+    if (behind) say("out of reach: what you see may be old", true);
+    if (answer.status === 304) well();
     if (answer.status !== 200) return;
     const found = parsed(await answer.text());
     let whole = true;
@@ -52,12 +71,15 @@ async function renew() {
     }
     document.title = found.title;
     tag = whole ? answer.headers.get("ETag") || "" : "";
+    behind = !whole;
+    well();
     count();
     balances();
   } catch {
-    say("out of reach", true);
+    again = true;
+    say("out of reach: what you see may be old", true);
   } finally {
-    setTimeout(rested, 2000 + Math.random() * 1000);
+    setTimeout(rested, (behind ? 5000 : 2000) + Math.random() * 1000);
   }
 }
 
@@ -73,13 +95,18 @@ function follow() {
   let version = document.body.dataset.version;
   const source = new EventSource(where);
   source.addEventListener("change", (event) => {
-    say("live", false);
     const now = JSON.parse(event.data).version;
-    if (now !== version) renew();
+    astray = false;
+    if (now !== version || behind) renew();
+    else well();
     version = now;
   });
-  source.addEventListener("away", () => say("database out of reach", true));
+  source.addEventListener("away", () => {
+    astray = true;
+    say("database out of reach", true);
+  });
   source.onerror = () => {
+    astray = true;
     say("out of reach: what you see may be old", true);
     if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5000);
   };
@@ -93,7 +120,8 @@ function span(seconds) {
 }
 
 function count() {
-  for (const each of document.querySelectorAll("time")) {
+  doubt();
+  for (const each of document.querySelectorAll("time[datetime]")) {
     const away = Math.round((Date.parse(each.dateTime) - Date.now()) / 1000);
     let words = away > 0 ? `in ${span(away)}` : `${span(-away)} ago`;
     if ("due" in each.dataset && away <= 0) words = "now";
@@ -102,19 +130,69 @@ function count() {
   }
 }
 
+// Balances are asked for anew as often as they say; what could not be renewed says that.
+const EVERY = 10_000;
+let heard = Date.now();
+let trouble = "";
+let asking = false;
+let due = 0;
+
 async function balances() {
   const place = document.getElementById("balances");
-  if (!place) return;
+  if (!place || document.hidden || asking) return;
+  asking = true;
+  clearTimeout(due);
   try {
-    const answer = await fetch(place.dataset.from, { headers: LIVE, cache: "no-store" });
-    const fresh = parsed(await answer.text()).getElementById("statement");
-    const open = place.querySelector("details[open]") !== null;
-    if (!fresh) return;
-    place.replaceChildren(document.adoptNode(fresh));
-    if (open) place.querySelector("details")?.setAttribute("open", "");
+    const patience = AbortSignal.timeout(2 * EVERY);
+    const asked = { headers: LIVE, cache: "no-store", redirect: "manual", signal: patience };
+    const answer = await fetch(place.dataset.from, asked);
+    if (over(answer)) return;
+    show(place, parsed(await answer.text()));
   } catch {
-    // the next time
+    trouble = "Bridgetender is out of reach";
+  } finally {
+    asking = false;
+    due = setTimeout(balances, EVERY);
   }
+  if (!document.body.dataset.events) say(trouble || "live", Boolean(trouble));
+  count();
+}
+
+function show(place, told) {
+  const fresh = told.getElementById("statement");
+  trouble = fresh ? "" : told.querySelector("h1")?.textContent || "Something went wrong";
+  if (!fresh) return;
+  const open = place.querySelector("details[open]") !== null;
+  if (open) fresh.querySelector("details")?.setAttribute("open", "");
+  const whole = document.createElement("div");
+  whole.append(fresh);
+  put(place, whole);
+  heard = Date.now();
+  date();
+}
+
+// Ages are counted here from when they were told: clocks differ.
+function date() {
+  for (const each of document.querySelectorAll("time[data-age]")) {
+    const at = Date.now() - 1000 * Number(each.dataset.age);
+    each.dateTime = new Date(at).toISOString();
+  }
+}
+
+function doubt() {
+  const place = document.getElementById("balances");
+  if (!place) return;
+  const part = document.getElementById("doubt");
+  const old = Boolean(trouble) || Date.now() - heard > 3 * EVERY;
+  place.classList.toggle("old", old);
+  part.hidden = !old;
+  const told = place.querySelector("time[data-age]");
+  const what = told ? "these balances are old, from" : "the balances are not known";
+  const words = `${trouble || "There is no answer yet"}: ${what}`;
+  const [status, time] = part.children;
+  if (old && status.textContent !== words) status.textContent = words;
+  time.hidden = !told;
+  if (told) time.dateTime = told.dateTime;
 }
 
 // Offers the fields that the chosen exchange has, under the names that it gives them.
@@ -216,6 +294,7 @@ document.addEventListener("submit", (event) => {
 });
 document.addEventListener("visibilitychange", () => {
   if (again && !busy) renew();
+  balances();
 });
 addEventListener("pageshow", () => enable(document));
 document.addEventListener("keydown", (event) => {
@@ -230,7 +309,7 @@ document.addEventListener("toggle", (event) => {
 
 follow();
 fields();
+date();
 count();
 balances();
 setInterval(count, 1000);
-setInterval(() => document.hidden || balances(), 60000);
