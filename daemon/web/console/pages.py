@@ -72,8 +72,8 @@ async def show_overview(
 
 @routes.get("/console/keys")
 async def show_keys(request: Request, snapshot: Looked, wish: Wish, visitor: Seen) -> Response:
-    some = {"phase": wish.phase or None, "exchange": wish.exchange or None}  # the form's "any"
-    wish = replace(wish, limit=min(wish.limit, _PAGE), **some)
+    wish = replace(wish, phase=wish.phase or None, exchange=wish.exchange or None)  # "": any
+    wish = replace(wish, limit=min(wish.limit, _PAGE))
     try:
         found = page_of(snapshot, wish)
     except BadCursor as error:
