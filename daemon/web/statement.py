@@ -234,7 +234,10 @@ def _summary(expected: Sequence[KeyBalance], missing: Sequence[KeyBalance]) -> s
         why = "; ".join(told[:10])
         more = f"; and {len(told) - 10} other reasons" if len(told) > 10 else ""
         answered = len(expected) - len(missing)
-        return f"{answered} of {len(expected)} active keys are in these balances. {why}{more}."
+        old = sum(line.age_seconds is not None for line in missing)
+        before = f", {old} more as they were" if old else ""
+        counted = f"{answered} of {len(expected)} active keys are in these balances{before}"
+        return f"{counted}. {why}{more}."
     one, many = "The one active key", f"All {len(expected)} active keys"
     if all(line.balances == "empty" for line in expected):
         words = f"{one} answered, and tells" if len(expected) == 1 else f"{many} answered, and tell"
