@@ -62,6 +62,7 @@ def added(key: KeyState, all_of_client: Iterable[KeyStatus]) -> AddedKey:
         warnings=[
             *(Warned("unknown_exchange", words) for words in doubts_of(key.exchange)),
             *(Warned("displaced", _displaced(each)) for each in rivals[-1:]),  # the newest
+            *([Warned("unproven", _unproven(key))] if live and _doubtful(key) else []),
         ],
         key=key,
     )
@@ -94,6 +95,17 @@ def unseen(before: KeyState, values: Mapping[str, object]) -> KeyState:
 def _why_not(key: KeyState) -> str:
     waits = key.reason in (Reason.NEW, Reason.CHANGED) and key.why == sentence(key.reason)
     return "it has not ended yet, and goes on by itself" if waits else key.why
+
+
+def _doubtful(key: KeyState) -> bool:
+    return key.why != sentence(key.reason)
+
+
+def _unproven(key: KeyState) -> str:
+    return (
+        f"Whether its credentials are right is not known yet: {key.why}. They are proven again by"
+        " themselves; look here then."
+    )
 
 
 def _displaced(key: KeyStatus) -> str:

@@ -86,7 +86,8 @@ async def add_key(
         return refused(request, f"{here}?{kept}", error)
     words = added.trading_bridge_warning or f"{added.message}: it is live."
     words += "".join(f" {each.text}" for each in added.warnings)
-    return done(request, here, words, well=added.trading_bridge_configured)
+    well = added.trading_bridge_configured and "unproven" not in {w.code for w in added.warnings}
+    return done(request, here, words, well=well)
 
 
 def _about_its_place(old: KeyState, here: str, typed: Typed) -> Question:

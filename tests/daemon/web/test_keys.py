@@ -1,6 +1,6 @@
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -8,7 +8,9 @@ from sqlalchemy import text
 
 from daemon.store.engine import make_engine, transaction
 from daemon.store.people import People
-from reconciler.model import ClientId, Secret
+from daemon.web.models import KeyState
+from daemon.web.standing import added
+from reconciler.model import ClientId, KeyId, Phase, Reason, Secret
 from tests.daemon.cli.conftest import Daemon
 from tests.daemon.web.conftest import API_KEY, API_SECRET, KEY, PASSPHRASE, Office
 
@@ -264,3 +266,18 @@ async def test_a_key_that_takes_anothers_place_says_whose(
     (warning,) = again["warnings"]
     assert warning["code"] == "displaced"
     assert f"takes the place of the client's binance key {first['id'][:8]}" in warning["text"]
+
+
+async def test_a_key_that_could_not_be_proven_is_not_called_right(
+    admin: httpx.AsyncClient, office: Office, acme: ClientId
+) -> None:
+    """As while its exchange is away."""
+    path = f"/api/admin/api-keys/{(await add(admin, acme))['id']}"
+    daemon = Daemon(office.engine)
+    for message, codes in (("", []), ("the exchange answered HTTP 503", ["unproven"])):
+        await daemon.hold()
+        await daemon.write(KeyId(UUID(path[-36:])), Phase.LIVE, Reason.APPLIED, message=message)
+        told = added(KeyState.model_validate((await admin.get(path)).json()), [])
+        assert told.trading_bridge_configured
+        assert [warning.code for warning in told.warnings] == codes
+        assert all(message in warning.text for warning in told.warnings)
