@@ -45,6 +45,17 @@ class _Placed:
     entry: KeyEntry
 
 
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What is stored, or was taken in before: *marks* of keys, with the row of each if it has one.
+
+    *slots* have the words for the active key in each; the next one there takes its place.
+    """
+
+    marks: dict[str, int | None]
+    slots: dict[tuple[ClientId, str], str]
+
+
 @dataclass(slots=True)
 class Intake:
     """Takes rows in for *by*. May raise StoreError, as long as nothing is stored."""
@@ -62,7 +73,9 @@ class Intake:
         known = _known(await people.clients())
         placed = [(row.number, _placed(row, known, only)) for row in rows]
         whose = {found.client.id for _, found in placed if isinstance(found, _Placed)}
-        there = self._marks(await people.sealed_of(whose))
+        stored = await people.sealed_of(whose)
+        slots = {_slot(c, each): "the one that is stored" for c, each in stored if each.is_active}
+        there = _There(self._marks(stored), slots)
         return [
             Outcome(number, "invalid", found)
             if isinstance(found, str)
@@ -75,7 +88,7 @@ class Intake:
         people: People,
         number: int,
         key: _Placed,
-        there: dict[str, int | None],
+        there: _There,
         *,
         dry_run: bool,
     ) -> Outcome:
@@ -87,16 +100,17 @@ class Intake:
 
         if words := await self.lacking(client, entry):
             return came_to("invalid", words)
-        if mark in there:
-            before = there[mark]
+        if mark in there.marks:
+            before = there.marks[mark]
             return came_to("duplicate", f"the same as row {before}" if before else "stored already")
-        there[mark] = number
+        slot = _slot(client.id, entry)
+        rival, there.slots[slot], there.marks[mark] = there.slots.get(slot), f"row {number}", number
+        takes = f"it takes the place of {rival}, which is not used any more" if rival else ""
         if dry_run:
-            return came_to("would_be_added", "nothing speaks against it")
+            return came_to("would_be_added", takes or "nothing speaks against it")
         try:
-            return came_to(
-                "added", "stored", await people.add_key(client.id, sealed(entry, self.keyring))
-            )
+            made = await people.add_key(client.id, sealed(entry, self.keyring))
+            return came_to("added", f"stored; {takes}" if takes else "stored", made)
         except StoreError as error:
             again = "import it again, what is there is skipped"
             return came_to("failed", f"not known to be stored: {error}; {again}")
@@ -145,6 +159,10 @@ def _placed(row: Row, known: _Known, only: ClientId | None) -> _Placed | str:
     if found:
         return f"client: {len(found)} clients have this name, so say the id"
     return "client: is another one than this import is for" if only else "client: there is none so"
+
+
+def _slot(client_id: ClientId, entry: KeyEntry | SealedEntry) -> tuple[ClientId, str]:
+    return client_id, connector_name(entry.exchange, testnet=entry.is_testnet)
 
 
 def _mark(client_id: ClientId, entry: KeyEntry) -> str:

@@ -33,7 +33,7 @@ from daemon.web.models import (
 )
 from daemon.web.news import News
 from daemon.web.problems import Problem
-from daemon.web.standing import Down, added, added_unseen, down_of, standing, unseen
+from daemon.web.standing import Down, added, added_unseen, displaced, down_of, standing, unseen
 from reconciler.model import BridgeName, ClientId, KeyId, Phase, Reason
 from reconciler.ports import Clock
 from reconciler.slots import account_name as account_of
@@ -116,7 +116,10 @@ class Keeper:
         if values.get("is_active", stored.is_active) and values.keys() - {"label"}:
             await self._next_attempt(client_id, {key_id}, before, wait)
         now = await _afterwards(partial(self.key, key_id)) if values else state
-        return _changed(now or unseen(state, values), values)
+        kin = await _afterwards(partial(self._status.of_client, client_id)) or ()
+        told = _changed(now or unseen(state, values), values)
+        warned = displaced(told, kin) if values.get("is_active") else ()
+        return told.model_copy(update={"warnings": [*told.warnings, *warned]})
 
     async def _changes(
         self, stored: SealedEntry, change: KeyChange

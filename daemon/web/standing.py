@@ -45,13 +45,7 @@ def hidden(phase: str, reason: str) -> bool:
 
 
 def added(key: KeyState, all_of_client: Iterable[KeyStatus]) -> AddedKey:
-    """Tell of a new key, and of what it displaces: a slot is the newest's of those that want it."""
-    slot = (key.bridge, key.connector)
-    rivals = [
-        each
-        for each in all_of_client
-        if each.is_active and each.key_id != key.id and (each.bridge, each.connector) == slot
-    ]
+    """Tell of a new key, and of what it displaces."""
     live = key.phase == Phase.LIVE and key.reason != "changed"
     why = f"Trading Bridge connector initialization failed: {_why_not(key)}."
     return AddedKey(
@@ -61,11 +55,23 @@ def added(key: KeyState, all_of_client: Iterable[KeyStatus]) -> AddedKey:
         trading_bridge_warning=None if live else f"{why} Use 'Reinitialize' button to retry.",
         warnings=[
             *(Warned("unknown_exchange", words) for words in doubts_of(key.exchange)),
-            *(Warned("displaced", _displaced(each)) for each in rivals[-1:]),  # the newest
+            *displaced(key, all_of_client),
             *([Warned("unproven", _unproven(key))] if live and _doubtful(key) else []),
         ],
         key=key,
     )
+
+
+def displaced(key: KeyState, all_of_client: Iterable[KeyStatus]) -> list[Warned]:
+    """Tell whose place a key takes: a slot is the newest's of those that want it."""
+    slot = (key.bridge, key.connector)
+    rivals = [
+        each
+        for each in all_of_client
+        if each.is_active and each.key_id != key.id and (each.bridge, each.connector) == slot
+    ]
+    takes_it = key.phase != Phase.CONFLICT
+    return [Warned("displaced", _displaced(each)) for each in rivals[-1:] if takes_it]
 
 
 UNSEEN = "the database is out of reach just now, so where it stands cannot be told: look later"

@@ -104,7 +104,10 @@ class Teller:
                 name, wait = BridgeName(bridge), self.wait()
                 return await self.bridges.balances(name, account, expected, wait)
             except NotThere:
-                why = "the bridge has just lost this account; the daemon puts it back by itself"
+                why = (
+                    "the bridge has just lost this account; the daemon puts it back by itself,"
+                    " or once its pause ends"
+                )
                 return dict.fromkeys(expected, Failure(NotThere(why)))
             except Verdict as verdict:
                 return dict.fromkeys(expected, Failure(verdict))

@@ -74,6 +74,19 @@ async def test_a_dry_run_says_all_that_and_stores_nothing(
     assert await stored(admin, acme) == []
 
 
+async def test_a_row_that_takes_a_place_says_whose(
+    admin: httpx.AsyncClient, acme: ClientId
+) -> None:
+    await admin.post(f"/api/admin/clients/{acme}/api-keys?wait=0", json=KEY)
+    rows = [KEY | {"api_key": f"another-key-{number}"} for number in range(2)]
+    for more in ({"dry_run": "true"}, {}):
+        said = await imported(admin, acme, [*rows, KEY], **more)
+        words = [row["words"] for row in said["rows"]]
+        assert "takes the place of the one that is stored" in words[0]
+        assert "takes the place of row 1" in words[1]
+        assert words[2] == "stored already"
+
+
 async def test_rows_may_name_their_clients_and_never_another_than_the_paths(
     admin: httpx.AsyncClient, acme: ClientId, office: Office
 ) -> None:

@@ -268,6 +268,19 @@ async def test_a_key_that_takes_anothers_place_says_whose(
     assert f"takes the place of the client's binance key {first['id'][:8]}" in warning["text"]
 
 
+async def test_a_key_that_is_enabled_says_whose_place_it_takes(
+    admin: httpx.AsyncClient, office: Office, acme: ClientId
+) -> None:
+    first = await add(admin, acme)
+    newer = await add(admin, acme, api_key="another-key")
+    await Daemon(office.engine).hold()
+    for key, codes in ((newer, ["displaced"]), (first, [])):
+        path = f"/api/admin/api-keys/{key['id']}"
+        assert (await admin.patch(path, json={"is_active": False})).json()["warnings"] == []
+        told = (await admin.patch(path, json={"is_active": True})).json()
+        assert [warning["code"] for warning in told["warnings"]] == codes
+
+
 async def test_a_key_that_could_not_be_proven_is_not_called_right(
     admin: httpx.AsyncClient, office: Office, acme: ClientId
 ) -> None:
