@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon import rounds
 from daemon.settings import OURS, BridgeSettings, Settings
 from daemon.store import history
-from daemon.store.answers import Answers
+from daemon.store.answers import Answer, Answers, Claim
 from daemon.store.audit import NOBODY, Audit
 from daemon.store.engine import transaction
 from daemon.store.people import People
@@ -145,5 +145,5 @@ async def test_the_audit_and_answers_are_forgotten_in_their_own_time(
     deeds = [deed.action for deed in await Audit(house.engine).newest(10)]
     assert deeds.count("aged") == 1
     assert {"client_added", "token_created"} <= {*deeds}
-    assert await answers.begin(token, "new", "digest") is not None
-    assert await answers.begin(token, "old", "digest") is None
+    assert isinstance(await answers.begin(token, "new", "another"), Answer)
+    assert isinstance(await answers.begin(token, "old", "another"), Claim)
