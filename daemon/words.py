@@ -145,9 +145,8 @@ def cure(reason: str, do: Means) -> str:
     return _CURES.get(reason, "{do.look}").format(do=do)
 
 
-def cure_for_client(reason: str) -> str:
+def cure_for_client(todo: str) -> str:
     """Return the same for a client, who may do none of it."""
-    todo = _CURES.get(reason)
     return todo if todo in (_WAIT, _NOTHING) else "ask whoever manages your keys"
 
 

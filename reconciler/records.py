@@ -115,6 +115,7 @@ class Scribe:
                 verified=Verified.UNKNOWN if fresh else record.verified,
                 verified_at=None if fresh else record.verified_at,
                 rights=None if fresh else record.rights,
+                live_since=None if fresh else record.live_since,
             ),
             self.rules.longest_request,
         )
@@ -160,7 +161,7 @@ class Scribe:
         return self._due(live, wait, Urgency.SOON)
 
     def _to_initialize(self, slot: Slot, record: Record | None, step: Initialize) -> Record:
-        known = _of(slot, record, step.key)
+        known = _without_anothers(_of(slot, record, step.key), step.key)
         pending = self._move(known, Event.INITIALIZE, step.cause)
         waiting_since = None if known.phase in SETTLED else known.first_unready_at
         pending = replace(
@@ -361,6 +362,14 @@ def _of(slot: Slot, record: Record | None, key: StoredKey) -> Record:
         phase=Phase.PENDING,
         reason=Reason.NEW,
     )
+
+
+def _without_anothers(record: Record, key: StoredKey) -> Record:
+    """Return *record* without what another key, which had the slot, was proven to be."""
+    if record.key_id == key.id:
+        return record
+    unproven = replace(record, verified=Verified.UNKNOWN, verified_at=None, rights=None)
+    return replace(unproven, last_attempt_at=None)
 
 
 def _known(record: Record | None) -> Record:

@@ -90,7 +90,8 @@ SELECT k.id, k.client_id, n.name, {BRIDGE} AS bridge,
     WHEN d.key_id <> k.id THEN 'slot_taken'
     ELSE coalesce(r.reason, 'new')
   END AS reason,
-  coalesce(r.message, ''), coalesce(r.failures, 0), r.due_at, r.last_attempt_at, r.live_since,
+  coalesce(r.message, ''), coalesce(r.failures, 0), r.due_at, r.last_attempt_at,
+  CASE WHEN r.phase = 'live' THEN r.live_since END,
   coalesce(r.verified, 'unknown'), r.verified_at, nullif(d.key_id, k.id),
   r.rights
 FROM bridgetender.keys() k

@@ -12,8 +12,10 @@ from pydantic import BaseModel
 
 from daemon.bridges.balances import Amount, Balances, Failure, Late
 from daemon.web.models import KeyState
-from daemon.words import cure_for_client, span
-from reconciler.model import Phase, Verified
+from daemon.words import cure, cure_for_client, requests, span
+from reconciler.model import Phase, Reason, Verified
+from reconciler.records import REASONS
+from reconciler.verdicts import NotThere, Unsupported, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Remembered:
     balances: Balances
     age: float
     failure: Failure
+
+
+class Held(NotThere):
+    """The bridge has lost it, and a pause keeps it from being put back."""
 
 
 Answer = Balances | Failure | Remembered
@@ -96,7 +102,7 @@ class Statement(BaseModel):
 
     def for_client(self) -> "Statement":
         """Return the same as it is told to the client itself, who manages no keys here."""
-        keys = [k.model_copy(update={"todo": cure_for_client(k.reason)}) for k in self.keys]
+        keys = [k.model_copy(update={"todo": cure_for_client(k.todo)}) for k in self.keys]
         return self.model_copy(update={"keys": keys})
 
 
@@ -136,7 +142,27 @@ def _of_key(key: KeyState, answer: Answer | None) -> KeyBalance:
     names = KeyBalance.model_fields.keys() & KeyState.model_fields.keys()
     values = {name: getattr(key, name) for name in names}
     age = round(answer.age, 1) if isinstance(answer, Remembered) else None
+    values["todo"] = _todo(key, answer)
     return KeyBalance(**values, balances=state, words=words, age_seconds=age)
+
+
+def _todo(key: KeyState, answer: Answer | None) -> str:
+    """Return what helps: the key may be well, and its balances not be told."""
+    failure = answer.failure if isinstance(answer, Remembered) else answer
+    if not isinstance(failure, Failure) or isinstance(failure.verdict, Unsupported):
+        return key.todo
+    return cure(_reason(failure.verdict), requests(str(key.id), str(key.client_id)))
+
+
+def _reason(verdict: Verdict) -> Reason:
+    if isinstance(verdict, Held):
+        return Reason.PAUSED
+    kinds = (kind for kind in type(verdict).__mro__ if kind in REASONS)
+    return next((REASONS[kind] for kind in kinds), Reason.UNCLEAR)
+
+
+def is_lost(told: Answer | None) -> bool:
+    return isinstance(told, Failure) and isinstance(told.verdict, NotThere)
 
 
 def is_late(told: Answer) -> bool:

@@ -1,6 +1,6 @@
 """Asks bridges for a client's balances: each account once at a time, and not again for a while."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
@@ -9,10 +9,22 @@ from uuid import UUID
 import anyio
 
 from daemon.bridges.balances import Balances, Failure
+from daemon.store.pauses import Pause, Pauses
+from daemon.store.people import Client
 from daemon.web.fresh import Fresh
 from daemon.web.keeper import Keeper
 from daemon.web.models import KeyState
-from daemon.web.statement import Age, Answer, Remembered, Statement, asked_for, is_late, statement
+from daemon.web.statement import (
+    Age,
+    Answer,
+    Held,
+    Remembered,
+    Statement,
+    asked_for,
+    is_late,
+    is_lost,
+    statement,
+)
 from reconciler.model import BridgeName, ClientId
 from reconciler.verdicts import NotThere, Verdict
 
@@ -90,6 +102,11 @@ class Teller:
         async with anyio.create_task_group() as tasks:
             for bridge, account in places:
                 tasks.start_soon(ask, bridge, account)
+        if lost := [key for key in keys if is_lost(found.get((key.bridge, key.connector)))]:
+            pauses = await Pauses(self.keeper.engine).all()
+            for key in lost:
+                if by := _held(client, key, pauses):
+                    found[key.bridge, key.connector] = Failure(Held(f"{_LOST}, and {by}"))
         return statement(client_id, client.name, keys, found, Age(max(ages), self.fresh.seconds))
 
     async def _told(
@@ -104,12 +121,28 @@ class Teller:
                 name, wait = BridgeName(bridge), self.wait()
                 return await self.bridges.balances(name, account, expected, wait)
             except NotThere:
-                why = (
-                    "the bridge has just lost this account; the daemon puts it back by itself,"
-                    " or once its pause ends"
-                )
+                why = f"{_LOST}; the daemon puts it back by itself"
                 return dict.fromkeys(expected, Failure(NotThere(why)))
             except Verdict as verdict:
                 return dict.fromkeys(expected, Failure(verdict))
 
         return await self.fresh.get((bridge, account, moved), ask)
+
+
+_LOST = "the bridge has just lost this account"
+
+
+def _held(client: Client, key: KeyState, pauses: Sequence[Pause]) -> str | None:
+    """Say what keeps a key from being put back, and until when; None if nothing does."""
+    ids = {"client_id": key.client_id, "key_id": key.id}
+    for pause in pauses:
+        if pause.reaches(bridge=key.bridge, **ids):
+            what = _PAUSED[pause.scope].format(name=pause.name)
+            why = f" ({pause.reason})" if pause.reason else ""
+            return f"{pause.by} paused {what}{why}: it is put back once that is resumed"
+    if client.status != "ACTIVE":
+        return "its client is paused: it is put back once that is active"
+    return None
+
+
+_PAUSED = {"all": "everything", "bridge": "the bridge {name}", "client": "{name}", "key": "it"}

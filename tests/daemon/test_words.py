@@ -43,8 +43,8 @@ def test_the_way_to_do_it_is_of_who_reads_and_of_the_very_key() -> None:
 
 
 def test_a_client_is_told_to_wait_or_whom_to_ask() -> None:
-    assert cure_for_client("lost") == "wait: it is tried again by itself"
-    assert cure_for_client("undecryptable") == "ask whoever manages your keys"
+    assert cure_for_client(cure("lost", BUTTONS)) == "wait: it is tried again by itself"
+    assert cure_for_client(cure("undecryptable", BUTTONS)) == "ask whoever manages your keys"
 
 
 def test_the_message_follows_the_sentence() -> None:

@@ -1,9 +1,10 @@
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
-from reconciler.model import Phase, Reason, Record, Rights, StoredKey, Urgency, Verified
+from reconciler.model import KeyId, Phase, Reason, Record, Rights, StoredKey, Urgency, Verified
 from reconciler.records import REASONS, Action, Outcome
 from reconciler.steps import Adopt, Confirm, Forget, Initialize, Park, Remove
 from reconciler.verdicts import (
@@ -33,6 +34,7 @@ from tests.reconciler.examples import (
 )
 
 HOUR = 3600.0
+LONG_AGO = NOW - timedelta(days=30)
 SENT = Outcome(Action.INITIALIZE, applied=True, verified=Verified.OK)
 PROVED = Outcome(Action.VERIFY, verified=Verified.OK)
 UNTOLD = Outcome(Action.VERIFY)
@@ -283,6 +285,29 @@ def test_changed_credentials_that_are_refused_park_at_once() -> None:
     before = record(Phase.PENDING, reason=Reason.CHANGED, fingerprint=OLD, sent=OLD)
 
     assert scribe().attempted(started(before), failed(Refused("no"))).phase is Phase.PARKED
+
+
+def test_changed_credentials_that_cannot_be_proven_owe_nothing_to_the_life_of_those_before() -> (
+    None
+):
+    lived = record(Phase.LIVE, live_since=LONG_AGO)
+    changed = scribe().planned(SLOT, lived, Initialize(KEY, Reason.CHANGED, Urgency.NOW))
+    tried = started(changed, "fresh")
+    assert tried.live_since is None
+    assert scribe().attempted(tried, failed(Refused("no"), applied=True)).phase is Phase.PARKED
+
+
+def test_what_another_key_in_the_slot_was_proven_to_be_is_not_said_of_its_successor() -> None:
+    proven = record(
+        Phase.LIVE, verified=Verified.OK, verified_at=LONG_AGO, last_attempt_at=LONG_AGO
+    )
+    successor = replace(KEY, id=KeyId(UUID(int=99)))
+    for key, verified in ((KEY, Verified.OK), (successor, Verified.UNKNOWN)):
+        after = scribe().planned(SLOT, proven, Initialize(key, Reason.CHANGED, Urgency.NOW))
+        assert after.verified is verified
+        assert (after.verified_at, after.last_attempt_at) == (
+            (LONG_AGO, LONG_AGO) if key is KEY else (None, None)
+        )
 
 
 def test_what_was_live_parks_after_a_second_refusal() -> None:

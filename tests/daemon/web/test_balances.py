@@ -198,6 +198,48 @@ async def test_a_bridge_that_lost_the_account_is_said_to_be_mended(
     assert "just lost this account; the daemon puts it back" in said["keys"][0]["words"]
 
 
+@pytest.mark.parametrize(
+    ("scope", "held"),
+    [
+        ("all", "paused everything (weekend): it is put back once that is resumed"),
+        ("bridge", "paused the bridge main (weekend): it"),
+        ("client", "paused Acme Capital (weekend): it"),
+        ("key", "paused it (weekend): it"),
+        (None, "its client is paused: it is put back once that is active"),
+    ],
+)
+async def test_what_a_pause_holds_is_not_said_to_be_put_back(
+    market: Market, admin: httpx.AsyncClient, acme: ClientId, scope: str | None, held: str
+) -> None:
+    key = await market.stored(acme, "binance")
+    await market.daemon.hold()
+    await market.daemon.write(key, Phase.LIVE, Reason.APPLIED)
+    if scope:
+        of = {"all": "", "bridge": MAIN, "client": str(acme), "key": str(key)}[scope]
+        pause = {"scope": scope, "id": of, "reason": "weekend"}
+        assert (await admin.post("/api/admin/pauses", json=pause)).status_code == 200
+    else:
+        await admin.patch(f"/api/admin/clients/{acme}", json={"status": "PAUSED"})
+    (line,) = (await told(admin, acme))["keys"]
+    assert line["words"].startswith("the bridge has just lost this account, and ")
+    assert held in line["words"]
+    assert "by itself" not in line["words"]
+    assert line["todo"].startswith("end the pause: DELETE /api/admin/pauses")
+
+
+async def test_a_balance_that_is_refused_says_what_helps_to_whom_it_does(
+    market: Market, admin: httpx.AsyncClient, acme: ClientId, office: Office
+) -> None:
+    key = await market.live(acme, "binance")  # which the exchange never heard of
+    (line,) = (await told(admin, acme))["keys"]
+    assert (line["phase"], line["balances"]) == ("live", "error")
+    assert line["todo"].startswith("compare key, secret, passphrase, permissions")
+    assert f"/api-keys/{key}/reinitialize" in line["todo"]
+    async with office.web(await office.token("client", client_id=acme)) as web:
+        (own,) = (await web.get("/api/clients/balances")).json()["keys"]
+    assert own["todo"] == "ask whoever manages your keys"
+
+
 async def test_a_client_sees_its_own_and_nobody_elses(
     market: Market, office: Office, acme: ClientId
 ) -> None:

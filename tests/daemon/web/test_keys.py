@@ -1,4 +1,5 @@
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -294,3 +295,16 @@ async def test_a_key_that_could_not_be_proven_is_not_called_right(
         assert told.trading_bridge_configured
         assert [warning.code for warning in told.warnings] == codes
         assert all(message in warning.text for warning in told.warnings)
+
+
+async def test_a_key_in_anothers_place_shows_nothing_of_what_that_one_was(
+    office: Office, admin: httpx.AsyncClient, acme: ClientId
+) -> None:
+    key = (await add(admin, acme))["id"]
+    daemon = Daemon(office.engine)
+    await daemon.hold()
+    born = {"live_since": datetime(2026, 1, 1, tzinfo=UTC)}
+    for phase, shown in ((Phase.LIVE, True), (Phase.PENDING, False), (Phase.RETRYING, False)):
+        await daemon.write(KeyId(key), phase, Reason.CHANGED, **born)
+        said = (await admin.get(f"/api/admin/api-keys/{key}")).json()
+        assert (said["live_since"] is not None) == shown
