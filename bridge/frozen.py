@@ -99,5 +99,7 @@ class Thrift:
 
 def empty(held: object) -> None:
     """Empty a dict or list piece by piece: a million objects freed at once hold up all threads."""
-    while held and isinstance(held, dict | list):
-        _ = held.popitem() if isinstance(held, dict) else held.pop()
+    if isinstance(held, dict | list):
+        take = held.popitem if isinstance(held, dict) else held.pop
+        while held:
+            take()

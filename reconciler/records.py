@@ -368,8 +368,9 @@ def _without_anothers(record: Record, key: StoredKey) -> Record:
     """Return *record* without what another key, which had the slot, was proven to be."""
     if record.key_id == key.id:
         return record
-    unproven = replace(record, verified=Verified.UNKNOWN, verified_at=None, rights=None)
-    return replace(unproven, last_attempt_at=None)
+    return replace(
+        record, verified=Verified.UNKNOWN, verified_at=None, rights=None, last_attempt_at=None
+    )
 
 
 def _known(record: Record | None) -> Record:

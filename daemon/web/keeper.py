@@ -116,10 +116,11 @@ class Keeper:
         if values.get("is_active", stored.is_active) and values.keys() - {"label"}:
             await self._next_attempt(client_id, {key_id}, before, wait)
         now = await _afterwards(partial(self.key, key_id)) if values else state
-        kin = await _afterwards(partial(self._status.of_client, client_id)) or ()
         told = _changed(now or unseen(state, values), values)
-        warned = displaced(told, kin) if values.get("is_active") else ()
-        return told.model_copy(update={"warnings": [*told.warnings, *warned]})
+        if values.get("is_active"):
+            kin = await _afterwards(partial(self._status.of_client, client_id))
+            told.warnings = [*told.warnings, *displaced(told, kin or ())]
+        return told
 
     async def _changes(
         self, stored: SealedEntry, change: KeyChange

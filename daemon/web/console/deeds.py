@@ -195,8 +195,9 @@ async def _changed(
         return refused(request, here, error)
     if not key.changed:
         return done(request, here, f"{key.message}.")
-    warned = "".join(f" {each.text}" for each in (key.check.warnings if key.check else ()))
-    return done(request, here, f"Saved. The key is {key.phase}: {key.why}.{warned}")
+    warned = [*key.warnings, *(key.check.warnings if key.check else ())]
+    words = "".join(f" {text}" for text in dict.fromkeys(each.text for each in warned))
+    return done(request, here, f"Saved. The key is {key.phase}: {key.why}.{words}")
 
 
 @routes.post("/keys/{key_id}/delete")

@@ -21,7 +21,7 @@ from daemon.web.api.balances import Telling
 from daemon.web.api.connectors import Wish
 from daemon.web.api.parts import Id, Keeping
 from daemon.web.console import chart
-from daemon.web.console.doors import Own, Page, Seen
+from daemon.web.console.doors import Own, Page, Seen, Visitor
 from daemon.web.console.outlook import bridge_words, outlook, troubling
 from daemon.web.console.paper import page, tag_of
 from daemon.web.console.watching import Looked, shared, unless_same
@@ -50,14 +50,12 @@ async def show_overview(
 
     async def show() -> Response:
         hours, _ = await trends.get("day", partial(last_day, keeper.engine))
-        return page(
+        return _shown(
             request,
             "overview.html",
-            visitor=visitor,
-            version=snapshot.version,
+            visitor,
+            snapshot,
             outlook=outlook(snapshot),
-            snapshot=snapshot,
-            bridge_words=bridge_words,
             success=chart.success(hours),
             convergence=chart.convergence(hours),
             ratio=chart.ratio(hours),
@@ -85,11 +83,11 @@ async def show_keys(request: Request, snapshot: Looked, wish: Wish, visitor: See
         return "/console/keys?" + urlencode(wanted)
 
     async def show() -> Response:
-        return page(
+        return _shown(
             request,
             "keys.html",
-            visitor=visitor,
-            version=snapshot.version,
+            visitor,
+            snapshot,
             rows=[_row(key, down_of(snapshot.bridges)) for key in found.keys],
             found=found,
             wish=wish,
@@ -115,13 +113,11 @@ async def show_clients(
     known = [c for c in snapshot.clients if all(w in c.name.casefold() for w in words)]
 
     async def show() -> Response:
-        return page(
+        return _shown(
             request,
             "clients.html",
-            visitor=visitor,
-            version=snapshot.version,
-            down=snapshot.down,
-            bridge_words=bridge_words,
+            visitor,
+            snapshot,
             clients=[_standing(snapshot, client) for client in known[after : after + _SHOWN]],
             total=len(known),
             after=after,
@@ -153,11 +149,11 @@ async def show_client(  # noqa: PLR0913 - what it needs and what the form held
 
     async def show() -> Response:
         told = await shared(request, tag, found)
-        return page(
+        return _shown(
             request,
             "client.html",
-            visitor=visitor,
-            version=snapshot.version,
+            visitor,
+            snapshot,
             paused=_pause_of(snapshot, "client", str(client_id)),
             held=[p for p in snapshot.pauses if p.scope == "all" or p.id == str(client_id)],
             exchanges=await forms.exchanges(told["client"]),
@@ -209,11 +205,11 @@ async def show_key(
     async def show() -> Response:
         key, rival, events = await shared(request, tag, found)
         offer = offer_of(await forms.of_bridge(BridgeName(key.bridge)), key.exchange)
-        return page(
+        return _shown(
             request,
             "key.html",
-            visitor=visitor,
-            version=snapshot.version,
+            visitor,
+            snapshot,
             key=key,
             rival=rival,
             events=events,
@@ -240,13 +236,11 @@ async def show_history(
 
     async def show() -> Response:
         events = await shared(request, tag, found)
-        return page(
+        return _shown(
             request,
             "history.html",
-            visitor=visitor,
-            version=snapshot.version,
-            down=snapshot.down,
-            bridge_words=bridge_words,
+            visitor,
+            snapshot,
             events=events,
         )
 
@@ -268,6 +262,21 @@ def _event(event: Any) -> dict[str, Any]:
     words = sentence(event.to_reason, event.message)
     well = event.to_phase == "live"
     return common | {"what": f"{before}{event.to_phase}", "words": words, "well": well}
+
+
+def _shown(
+    request: Request, name: str, visitor: Visitor, snapshot: Snapshot, **told: Any
+) -> Response:
+    """Return a page about what a look has seen."""
+    return page(
+        request,
+        name,
+        visitor=visitor,
+        version=snapshot.version,
+        snapshot=snapshot,
+        bridge_words=bridge_words,
+        **told,
+    )
 
 
 def _standing(snapshot: Snapshot, client: Client) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A page that is open may be old by now: what is pressed there, and where it leads from there."""
 
+import re
 from typing import NoReturn
 
 import httpx
@@ -44,6 +45,22 @@ async def test_what_has_gone_live_since_the_page_was_made_is_not_replaced_unaske
     agreed = await console.post(f"{here}/reinitialize", data={"sure": str(key), "back": here})
     assert (agreed.status_code, agreed.headers["location"]) == (303, here)
     assert "Reinitialized." in (await console.get(here)).text
+
+
+async def test_who_enables_a_key_is_told_whose_place_it_takes(
+    console: httpx.AsyncClient, key: KeyId, acme: ClientId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another may have come there since the page was made that asked."""
+    monkeypatch.setattr("daemon.web.console.deeds.WAIT", 0.0)
+    form = KEY | {"api_key": "another-key", "sure": str(key)}
+    await console.post(f"/console/clients/{acme}/keys", data=form)
+    page = (await console.get(f"/console/clients/{acme}")).text
+    (newer,) = set(re.findall(r"/console/keys/([0-9a-f-]{36})", page)) - {str(key)}
+    here = f"/console/keys/{newer}"
+    for active, told in (("false", False), ("true", True)):
+        await console.post(f"{here}/active", data={"active": active})
+        words = f"takes the place of the client&#39;s binance key {str(key)[:8]}"
+        assert (words in (await console.get(here)).text) is told
 
 
 @pytest.mark.usefixtures("key")
