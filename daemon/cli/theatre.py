@@ -1,5 +1,6 @@
 """Two audiences of the demo: a terminal with a live table, and a file of plain lines."""
 
+from collections import Counter
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -34,7 +35,7 @@ class Lines:
         """*aside*: to stderr, where stdout is for a script."""
         self._aside = aside
         self._began = monotonic()
-        self._shown: dict[str, str] = {}
+        self._shown: dict[object, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -45,18 +46,20 @@ class Lines:
         typer.echo(f"{monotonic() - self._began:6.1f} s  {text}", err=self._aside)
 
     def show(self, scene: Scene) -> None:
-        self._tell("Bridge", _bridge(scene.bridge))
+        self._tell("bridge", "Bridge", _bridge(scene.bridge))
+        alike = Counter((key.client, key.exchange) for key in scene.keys)
         for key in scene.keys:
             balance = _balance(scene, key)
             line = f"{key.phase}: {_why(scene, key)}"
             if _is_live(scene, key):
                 line = f"live, {_verified(key)}" + (f", holds {balance}" if balance else "")
-            self._tell(f"{key.client} / {key.exchange}", line)
+            which = f" {str(key.key_id)[:8]}" if alike[key.client, key.exchange] > 1 else ""
+            self._tell(key.key_id, f"{key.client} / {key.exchange}{which}", line)
 
-    def _tell(self, subject: str, line: str) -> None:
+    def _tell(self, subject: object, name: str, line: str) -> None:
         if self._shown.get(subject) != line:
             self._shown[subject] = line
-            self.say(f"  {subject}: {line}")
+            self.say(f"  {name}: {line}")
 
 
 class Screen:
