@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import anyio
@@ -37,7 +37,6 @@ from daemon.web.standing import Down, added, added_unseen, displaced, down_of, s
 from reconciler.model import BridgeName, ClientId, KeyId, Phase, Reason
 from reconciler.ports import Clock
 from reconciler.slots import account_name as account_of
-from reconciler.slots import connector_name
 from reconciler.verdicts import StoreError, Undecryptable
 
 log = structlog.get_logger()
@@ -46,6 +45,14 @@ _GLANCE = 0.25
 """Seconds between two looks at what is waited for, if nothing is heard of it before."""
 _AFTERWARDS = 3.0
 """Seconds that a change may take to say what it led to."""
+
+
+class Stored(NamedTuple):
+    """A client, where each of its keys stands, and the ends of each API key that can be read."""
+
+    client: Client
+    keys: Sequence[KeyStatus]
+    ends: Mapping[KeyId, str | None]
 
 
 @dataclass(slots=True)
@@ -80,28 +87,25 @@ class Keeper:
         return await _afterwards(told) or added_unseen(key_id, entry.exchange)
 
     async def keys(self, client_id: ClientId) -> list[KeyState]:
-        await self._require_client(client_id)
-        rows = await People(self.engine).keys(client_id)
-        cipher = {row.id: row.api_key for row in rows}
-        states, down = await self._status.of_client(client_id), await self._down()
-        return [self._shown(state, cipher.get(state.key_id), down) for state in states]
+        return self.shown(await self.stored(client_id), await self.down())
 
-    async def in_place(
-        self, client_id: ClientId, exchange: str, *, testnet: bool
-    ) -> KeyState | None:
-        """Return the key that has the slot for which a new one would be stored, if any has."""
-        connector = connector_name(exchange, testnet=testnet)
-        for key in await self.keys(client_id):
-            if key.is_active and key.connector == connector and key.reason != Reason.SLOT_TAKEN:
-                return key
-        return None
+    async def stored(self, client_id: ClientId) -> Stored:
+        client = await self._require_client(client_id)
+        rows = await People(self.engine).keys(client_id)
+        ends = {row.id: self._ends(row.api_key) for row in rows}
+        return Stored(client, await self._status.of_client(client_id), ends)
+
+    def shown(self, stored: Stored, down: Down) -> list[KeyState]:
+        """Return what people see of a client's keys while these bridges are away."""
+        return [self._shown(key, stored.ends.get(key.key_id), down) for key in stored.keys]
 
     async def key(self, key_id: KeyId) -> KeyState:
         """Raises Problem not_found."""
         state = await self._status.key(key_id)
         if state is None:
             raise _no_key()
-        return self._shown(state, (await self._sealed(key_id)).api_key, await self._down())
+        ends = self._ends((await self._sealed(key_id)).api_key)
+        return self._shown(state, ends, await self.down())
 
     async def change_key(
         self, key_id: KeyId, change: KeyChange, wait: float, by: Actor
@@ -313,17 +317,13 @@ class Keeper:
             for key in await self._status.of_client(client_id)
         )
 
-    def _shown(self, state: KeyStatus, api_key: str | None, down: Down) -> KeyState:
-        """Return what people see of a key; *api_key* is its ciphertext."""
-        seen = standing(state, self.clock.now(), down)
-        return KeyState(**dict(seen), api_key=self._ends(api_key))
+    def _shown(self, state: KeyStatus, ends: str | None, down: Down) -> KeyState:
+        return KeyState(**dict(standing(state, self.clock.now(), down)), api_key=ends)
 
-    async def _down(self) -> Down:
+    async def down(self) -> Down:
         return down_of(await self._status.bridges())
 
-    def _ends(self, api_key: str | None) -> str | None:
-        if api_key is None:
-            return None
+    def _ends(self, api_key: str) -> str | None:
         try:
             return ends(self.keyring().unseal(api_key))
         except Undecryptable:

@@ -8,6 +8,7 @@ from daemon.store.status import BridgeStatus, KeyStatus
 from daemon.web.models import AddedKey, KeyState, Standing
 from daemon.words import cure, requests, sentence
 from reconciler.model import Instant, KeyId, Phase, Reason
+from reconciler.slots import connector_name
 
 Down = Mapping[str, str]
 """The bridges that are out of reach, and why."""
@@ -72,6 +73,17 @@ def displaced(key: KeyState, all_of_client: Iterable[KeyStatus]) -> list[Warned]
     ]
     takes_it = key.phase != Phase.CONFLICT
     return [Warned("displaced", _displaced(each)) for each in rivals[-1:] if takes_it]
+
+
+def in_place(keys: Iterable[KeyState], exchange: str, *, testnet: bool) -> KeyState | None:
+    """Return which of a client's keys has the slot that a new one would get, if any has."""
+    connector = connector_name(exchange, testnet=testnet)
+    holders = (
+        key
+        for key in keys
+        if key.is_active and key.connector == connector and key.reason != Reason.SLOT_TAKEN
+    )
+    return next(holders, None)
 
 
 UNSEEN = "the database is out of reach just now, so where it stands cannot be told: look later"

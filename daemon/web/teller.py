@@ -1,6 +1,6 @@
 """Asks bridges for a client's balances: each account once at a time, and not again for a while."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
@@ -32,6 +32,7 @@ CACHED_FOR, LATE_FOR = 10.0, 1.0
 """Seconds for which balances are not asked for again; of which one is late, it may tell soon."""
 REMEMBERED = 10_000
 _Told = Mapping[str, Balances | Failure]
+_Pauses = Sequence[Pause]
 
 
 def _lasting(told: _Told) -> float:
@@ -85,8 +86,14 @@ class Teller:
 
     async def balances(self, client_id: ClientId) -> Statement:
         """Return what the client's connectors tell; one that fails hides no other."""
-        client = await self.keeper.client(client_id)
-        keys = await self.keeper.keys(client_id)
+        stored = await self.keeper.stored(client_id)
+        keys = self.keeper.shown(stored, await self.keeper.down())
+        return await self.told(stored.client, keys, Pauses(self.keeper.engine).all)
+
+    async def told(
+        self, client: Client, keys: Sequence[KeyState], pauses: Callable[[], Awaitable[_Pauses]]
+    ) -> Statement:
+        """Return the same of keys that are known; *pauses* are asked for where one is lost."""
         places = {(key.bridge, key.account) for key in keys if asked_for(key)}
         found: dict[tuple[str, str], Answer] = {}
         ages = [0.0]
@@ -103,11 +110,11 @@ class Teller:
             for bridge, account in places:
                 tasks.start_soon(ask, bridge, account)
         if lost := [key for key in keys if is_lost(found.get((key.bridge, key.connector)))]:
-            pauses = await Pauses(self.keeper.engine).all()
+            in_force = await pauses()
             for key in lost:
-                if by := _held(client, key, pauses):
+                if by := _held(client, key, in_force):
                     found[key.bridge, key.connector] = Failure(Held(f"{_LOST}, and {by}"))
-        return statement(client_id, client.name, keys, found, Age(max(ages), self.fresh.seconds))
+        return statement(client.id, client.name, keys, found, Age(max(ages), self.fresh.seconds))
 
     async def _told(
         self, bridge: str, account: str, keys: Collection[KeyState]
@@ -132,7 +139,7 @@ class Teller:
 _LOST = "the bridge has just lost this account"
 
 
-def _held(client: Client, key: KeyState, pauses: Sequence[Pause]) -> str | None:
+def _held(client: Client, key: KeyState, pauses: _Pauses) -> str | None:
     """Say what keeps a key from being put back, and until when; None if nothing does."""
     ids = {"client_id": key.client_id, "key_id": key.id}
     for pause in pauses:

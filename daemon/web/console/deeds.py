@@ -17,6 +17,7 @@ from daemon.web.console.doors import Acting, Page, Sealed, Word
 from daemon.web.console.paper import page
 from daemon.web.models import KeyChange, KeyState
 from daemon.web.problems import Problem
+from daemon.web.standing import in_place
 from reconciler.model import ClientId, KeyId, Phase
 
 routes = APIRouter(prefix="/console", route_class=Page, include_in_schema=False)
@@ -77,7 +78,8 @@ async def add_key(
     here, whose = f"/console/clients/{client_id}", ClientId(client_id)
     try:
         entry, by = typed.entry(), visitor.caller.actor
-        old = await keeper.in_place(whose, entry.exchange, testnet=entry.is_testnet)
+        keys = await keeper.keys(whose)
+        old = in_place(keys, entry.exchange, testnet=entry.is_testnet)
         if old and sure != str(old.id):
             return ask(request, visitor, _about_its_place(old, here, typed))
         added = await adding(whose, entry, WAIT, by, verify=typed.verify)

@@ -1,12 +1,13 @@
 """What the console shows: each page from the roster, so that who watches costs no query."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, cast
 from urllib.parse import urlencode
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -27,12 +28,12 @@ from daemon.web.console.paper import page, tag_of
 from daemon.web.console.watching import Looked, shared, unless_same
 from daemon.web.forms import Forms
 from daemon.web.fresh import Fresh
+from daemon.web.keeper import Keeper, Stored
 from daemon.web.listing import BadCursor, page_of
 from daemon.web.models import KeyState
 from daemon.web.problems import Problem
 from daemon.web.roster import Snapshot
-from daemon.web.standing import Down, down_of, why
-from daemon.web.statement import Statement
+from daemon.web.standing import Down, down_of, in_place, why
 from daemon.words import BUTTONS, cure, sentence
 from reconciler.model import BridgeName, ClientId, KeyId, Phase
 
@@ -144,22 +145,20 @@ async def show_client(  # noqa: PLR0913 - what it needs and what the form held
     whose = ClientId(client_id)
     tag = tag_of(_of_client(snapshot, whose), exchange, visitor.caller.role)
 
-    async def found() -> Mapping[str, Any]:
-        return {"client": await keeper.client(whose), "keys": await keeper.keys(whose)}
-
     async def show() -> Response:
-        told = await shared(request, tag, found)
+        stored = await _stored(request, keeper, snapshot, whose)
         return _shown(
             request,
             "client.html",
             visitor,
             snapshot,
+            client=stored.client,
+            keys=keeper.shown(stored, down_of(snapshot.bridges)),
             paused=_pause_of(snapshot, "client", str(client_id)),
             held=[p for p in snapshot.pauses if p.scope == "all" or p.id == str(client_id)],
-            exchanges=await forms.exchanges(told["client"]),
+            exchanges=await forms.exchanges(stored.client),
             exchange=exchange,
             label=label,
-            **told,
         )
 
     return await unless_same(request, tag, show)
@@ -167,15 +166,28 @@ async def show_client(  # noqa: PLR0913 - what it needs and what the form held
 
 @routes.get("/console/clients/{client_id}/balances")
 async def show_balances(
-    request: Request, client_id: Id, snapshot: Looked, teller: Telling, visitor: Seen
+    request: Request,
+    client_id: Id,
+    keeper: Keeping,
+    snapshot: Looked,
+    teller: Telling,
+    visitor: Seen,
 ) -> Response:
-    whose = ClientId(client_id)
+    stored = await _stored(request, keeper, snapshot, ClientId(client_id))
+    keys = keeper.shown(stored, down_of(snapshot.bridges))
 
-    async def found() -> Statement:
-        return await teller.balances(whose)
+    async def pauses() -> Sequence[Pause]:
+        return snapshot.pauses
 
-    statement = await shared(request, tag_of(_of_client(snapshot, whose)), found)
+    statement = await teller.told(stored.client, keys, pauses)
     return page(request, "balances.html", visitor=visitor, statement=statement, mine=False)
+
+
+async def _stored(request: Request, keeper: Keeper, snapshot: Snapshot, whose: ClientId) -> Stored:
+    """Return a client and its keys: one asks for all who look, as long as nothing of it changes."""
+    client = [each for each in snapshot.clients if each.id == whose]
+    tag = tag_of(client, snapshot.by_client.get(whose, ()))
+    return await shared(request, tag, partial(keeper.stored, whose))
 
 
 @routes.get("/console/mine")
@@ -191,19 +203,19 @@ async def show_mine(request: Request, teller: Telling, visitor: Own) -> Response
 async def show_key(
     request: Request, key_id: Id, keeper: Keeping, snapshot: Looked, forms: Forms, visitor: Seen
 ) -> Response:
-    whose = [key.client_id for key in snapshot.keys if key.key_id == key_id]
-    kin = [_of_client(snapshot, client) for client in whose]
-    tag = tag_of(key_id, kin, visitor.caller.role)
+    known = [key for key in snapshot.keys if key.key_id == key_id]
+    client_id = known[0].client_id if known else (await keeper.key(KeyId(key_id))).client_id
+    whose = ClientId(client_id)
+    tag = tag_of(key_id, _of_client(snapshot, whose), visitor.caller.role)
 
-    async def found() -> tuple[KeyState, KeyState | None, list[dict[str, Any]]]:
-        key = await keeper.key(KeyId(key_id))
-        place = ClientId(key.client_id), key.exchange
-        rival = None if key.is_active else await keeper.in_place(*place, testnet=key.is_testnet)
-        events = await _events(History(keeper.engine), Excerpt(keys=[KeyId(key_id)]))
-        return key, rival, events
+    async def happened() -> list[dict[str, Any]]:
+        return await _events(History(keeper.engine), Excerpt(keys=[KeyId(key_id)]))
 
     async def show() -> Response:
-        key, rival, events = await shared(request, tag, found)
+        stored = await _stored(request, keeper, snapshot, whose)
+        keys = keeper.shown(stored, down_of(snapshot.bridges))
+        key = _one_of(keys, key_id)
+        events = await shared(request, tag_of("events", known), happened)
         offer = offer_of(await forms.of_bridge(BridgeName(key.bridge)), key.exchange)
         return _shown(
             request,
@@ -211,7 +223,7 @@ async def show_key(
             visitor,
             snapshot,
             key=key,
-            rival=rival,
+            rival=None if key.is_active else in_place(keys, key.exchange, testnet=key.is_testnet),
             events=events,
             fields=offer.fields if offer else (),
             paused=_pause_of(snapshot, "key", str(key_id)),
@@ -223,6 +235,14 @@ async def show_key(
         )
 
     return await unless_same(request, tag, show)
+
+
+def _one_of(keys: Iterable[KeyState], key_id: UUID) -> KeyState:
+    """Raises Problem not_found."""
+    for key in keys:
+        if key.id == key_id:
+            return key
+    raise Problem("not_found", "There is no key with this id.")
 
 
 @routes.get("/console/history")

@@ -11,8 +11,8 @@ from daemon.web.fresh import Fresh
 from daemon.web.roster import Snapshot
 
 T = TypeVar("T")
-KEPT_FOR = 2.0
-"""Seconds for which is kept what a page was made of: for all who are told of one change."""
+KEPT_FOR = 60.0
+"""Seconds for which is kept what a page was made of: for all who are told of changes elsewhere."""
 TRENDS_KEPT_FOR = 60.0
 """Seconds; the same for the last day hour by hour."""
 

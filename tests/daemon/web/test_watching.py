@@ -94,6 +94,42 @@ async def test_what_concerns_others_changes_no_page_about_a_client(
             assert (await console.get(path, headers=headers)).status_code == status, path
 
 
+async def test_what_concerns_all_costs_no_query_for_each_page_that_is_open(
+    console: httpx.AsyncClient, office: Office
+) -> None:
+    people, daemon = People(office.engine, Actor("x")), Daemon(office.engine)
+    paths = []
+    for number in range(10):
+        client = await people.add_client(f"Client {number}")
+        key = await stored(office, client)
+        paths += [f"/console/clients/{client}", f"/console/keys/{key}"]
+    await daemon.hold()
+    await office.roster.anew()
+    tags = {path: (await seen(console, path, ""))[1] for path in paths}
+
+    async def away() -> None:
+        await daemon.hold(up=False, reason="connection refused")
+
+    async def paused() -> None:
+        await Pauses(office.engine, Actor("x")).begin(Subject("all"), "x", "audit")
+
+    for happens, words in ((away, "connection refused"), (paused, "audit")):
+        await happens()
+        await office.roster.anew()
+        with questions(office) as asked:
+            pages = {path: await seen(console, path, tag) for path, tag in tags.items()}
+        assert all(words in page for page, _ in pages.values())
+        assert len(asked) < len(paths) / 2
+        tags = {path: tag for path, (_, tag) in pages.items()}
+
+
+async def seen(console: httpx.AsyncClient, path: str, tag: str) -> tuple[str, str]:
+    """Return what a page that is open shows anew, and its tag."""
+    answer = await console.get(path, headers={"x-live": "1", "if-none-match": tag})
+    assert answer.status_code == 200
+    return answer.text, answer.headers["etag"]
+
+
 async def test_who_does_something_sees_on_the_next_page_what_came_of_it(
     acme: ClientId, console: httpx.AsyncClient
 ) -> None:
