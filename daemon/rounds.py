@@ -70,7 +70,10 @@ async def _keyring_trouble(parts: Parts) -> str | None:
     try:
         await check_keyring(parts.engine, parts.keyring.unseal)
     except Undecryptable:
-        return "this ENCRYPTION_KEY no longer reads what is stored: add the present one, and SIGHUP"
+        return (
+            "this ENCRYPTION_KEY no longer reads what is stored: put the present one first, then"
+            " restart (SIGHUP does for a file that is read in its place)"
+        )
     return None
 
 

@@ -1,17 +1,20 @@
 """Writes the dashboard: `python -m deploy.grafana.make_dashboard > deploy/grafana/dashboard.json`.
 
-What it shows is in charts.py. *runbook* is where the runbook's page is for those who look.
+What it shows is in charts.py, and what to do in docs/runbook.md, whose sections are panels, too.
+*runbook* is where another one is.
 """
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from deploy.grafana.charts import ROWS, VARIABLES, Chart, Query
-from deploy.grafana.panels import DASHBOARD
-from deploy.prometheus.make_rules import ALERTS, RUNBOOK
+from deploy.grafana.panels import DASHBOARD, Section
+from deploy.prometheus.make_rules import ALERTS, Links
 
 Json = dict[str, Any]
 SOURCE = {"type": "prometheus", "uid": "${source}"}
@@ -19,12 +22,13 @@ SOURCE_UID = "prometheus"
 _WIDTH, _HEIGHT = 24, 8
 
 
-def dashboard(runbook: str = RUNBOOK) -> str:
+def dashboard(runbook: str = "") -> str:
     """Return the dashboard's file."""
-    return json.dumps(_dashboard(runbook), indent=2) + "\n"
+    links = Links(f"/d/{DASHBOARD}", runbook)
+    return json.dumps(_dashboard(links), indent=2) + "\n"
 
 
-def _dashboard(runbook: str) -> Json:
+def _dashboard(links: Links) -> Json:
     return {
         "uid": DASHBOARD,
         "title": "Bridgetender",
@@ -35,30 +39,34 @@ def _dashboard(runbook: str) -> Json:
         "refresh": "30s",
         "time": {"from": "now-6h", "to": "now"},
         "timezone": "browser",
-        "links": [_link("Runbook", runbook)],
+        "links": [_link("Runbook", links.runbook)] if links.runbook else [],
         "templating": {"list": [_source(), *(_variable(*each) for each in VARIABLES.items())]},
         "annotations": {"list": [_alerts()]},
-        "panels": list(_panels(runbook)),
+        "panels": list(_panels(links)),
     }
 
 
-def _panels(runbook: str) -> Iterator[Json]:
+def _panels(links: Links) -> Iterator[Json]:
     """Lay the rows out, each from left to right, as many lines as it takes."""
+    rows = {
+        title: [(_panel(each, links), each.width) for each in row] for title, row in ROWS.items()
+    }
+    rows["What to do"] = [(_section(*each, links), _WIDTH // 2) for each in runbook().items()]
     y = 0
-    for number, (title, charts) in enumerate(ROWS.items()):
+    for number, (title, row) in enumerate(rows.items()):
         where = {"x": 0, "y": y, "w": _WIDTH, "h": 1}
         yield {"type": "row", "id": 1000 + number, "title": title, "gridPos": where, "panels": []}
         x, y = 0, y + 1
-        for chart in charts:
-            if x + chart.width > _WIDTH:
+        for panel, width in row:
+            if x + width > _WIDTH:
                 x, y = 0, y + _HEIGHT
-            where = {"x": x, "y": y, "w": chart.width, "h": _HEIGHT}
-            yield _panel(chart, runbook) | {"gridPos": where}
-            x += chart.width
+            where = {"x": x, "y": y, "w": width, "h": _HEIGHT}
+            yield panel | {"gridPos": where}
+            x += width
         y += _HEIGHT
 
 
-def _panel(chart: Chart, runbook: str) -> Json:
+def _panel(chart: Chart, links: Links) -> Json:
     at_once = chart.kind == "table"
     return {
         "id": int(chart.panel),
@@ -71,10 +79,29 @@ def _panel(chart: Chart, runbook: str) -> Json:
         ],
         "fieldConfig": {"defaults": _look(chart), "overrides": []},
         "links": [
-            _link(name, f"{runbook}#{name.lower()}")
+            _link(name, links.section(name))
             for name in dict.fromkeys(a.name for a in ALERTS if a.panel is chart.panel)
         ],
         **({"transformations": [_only("bridge", "reason", "Value")]} if at_once else {}),
+    }
+
+
+def runbook() -> dict[str, str]:
+    """Return what the runbook says, by its headings."""
+    page = Path(__file__).parent.parent.parent / "docs/runbook.md"
+    section = re.compile(r"^## (\w+)\n+(.*?)\n*(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    return dict(section.findall(page.read_text()))
+
+
+def _section(heading: str, text: str, links: Links) -> Json:
+    """Return a panel that says what the runbook says."""
+    commands = [_link("How to type a command", links.panel(Section.Commands))]
+    return {
+        "type": "text",
+        "id": int(Section[heading]),
+        "title": heading,
+        "options": {"mode": "markdown", "content": text},
+        "links": commands if heading != Section.Commands.name else [],
     }
 
 
@@ -159,5 +186,5 @@ def _alerts() -> Json:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runbook", default=RUNBOOK, help="the address of the runbook's page")
+    parser.add_argument("--runbook", default="", help="the address of another runbook's page")
     sys.stdout.write(dashboard(parser.parse_args().runbook))

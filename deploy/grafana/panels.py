@@ -1,12 +1,15 @@
 """The dashboard's panels by number: alerts point at them, so a number is never used again."""
 
-from enum import IntEnum
+from enum import IntEnum, unique
 
 DASHBOARD = "bridgetender"
 """The dashboard's uid, in its address and in each alert."""
 
 
+@unique
 class Panel(IntEnum):
+    """What is measured."""
+
     LIVE_SHARE = 1
     KEYS = 2
     BRIDGES_UP = 3
@@ -36,3 +39,23 @@ class Panel(IntEnum):
     OWN_BRIDGE_WAITS = 27
     OWN_BRIDGE_LAG = 28
     WEBHOOK = 29
+
+
+@unique
+class Section(IntEnum):
+    """What the runbook says, by its headings, which are the alerts' names but for the first."""
+
+    Commands = 100
+    KeysNotLive = 101
+    BridgeDown = 102
+    OldestUnready = 103
+    NoSuccessfulPass = 104
+    BridgeWithoutHolder = 105
+    DaemonAbsent = 106
+    MassRefusal = 107
+    InitSuccessLow = 108
+    KeysParked = 109
+    DecryptFailures = 110
+    ConnectorsUnremovable = 111
+    WebhookFailing = 112
+    NullUpdatedAt = 113

@@ -1,7 +1,7 @@
 """Writes the rules: `python -m deploy.prometheus.make_rules > deploy/prometheus/rules.yml`.
 
-*speed* divides every length of time, so that a test sees in seconds what takes hours; *runbook* is
-where the runbook's page is for those whom an alert wakes.
+*speed* divides every length of time, so that a test sees in seconds what takes hours; *links* is
+where those whom an alert wakes find the dashboard, which has the runbook too, or another runbook.
 """
 
 import argparse
@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from textwrap import indent
 
-from deploy.grafana.panels import DASHBOARD, Panel
+from deploy.grafana.panels import DASHBOARD, Panel, Section
 
-RUNBOOK = "docs/runbook.md"
 OBJECTIVE = 0.999
 """The share of active, valid keys that are live, over time."""
 _VALID = "pending|initializing|live|retrying"
@@ -33,6 +32,25 @@ class Alert:
     panel: Panel
     """What the dashboard shows of it."""
     labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Links:
+    """Where an alert leads; without a *runbook* to the dashboard's panels that say the same."""
+
+    dashboard: str = f"http://localhost:3000/d/{DASHBOARD}"
+    """Grafana's own default, and what a tunnel to it opens."""
+    runbook: str = ""
+
+    def panel(self, number: int, query: str = "") -> str:
+        return f"{self.dashboard}?viewPanel={number:d}{query}"
+
+    def section(self, alert: str) -> str:
+        number = Section[alert]
+        return f"{self.runbook}#{alert.lower()}" if self.runbook else self.panel(number)
+
+
+LINKS = Links()
 
 
 def burn(factor: float, long: float, short: float) -> str:
@@ -190,11 +208,19 @@ ALERTS = (
 )
 
 
-def annotations(alert: Alert, runbook: str = RUNBOOK) -> dict[str, str]:
-    """Return what an alert tells: in words, where its cure is, and, to Grafana, its panel."""
+_OF_ITS_LABELS = "".join(
+    f"{{{{ with $labels.{name} }}}}&var-{name}={{{{ . }}}}{{{{ end }}}}"
+    for name in ("bridge", "exchange")
+)
+
+
+def annotations(alert: Alert, links: Links) -> dict[str, str]:
+    """Return what an alert tells: in words, and where its panel and its cure are."""
     return {
         "summary": alert.summary,
-        "runbook_url": f"{runbook}#{alert.name.lower()}",
+        "dashboard_url": links.panel(alert.panel, _OF_ITS_LABELS),
+        "runbook_url": links.section(alert.name),
+        # as Grafana says it to itself
         "__dashboardUid__": DASHBOARD,
         "__panelId__": f"{alert.panel:d}",
     }
@@ -216,18 +242,18 @@ def said(text: str, speed: float) -> str:
     return "".join(done)
 
 
-def rules(speed: float = 1.0, runbook: str = RUNBOOK) -> str:
+def rules(speed: float = 1.0, links: Links = LINKS) -> str:
     """Return the file of rules."""
-    return "\n".join(_lines(speed, runbook)) + "\n"
+    return "\n".join(_lines(speed, links)) + "\n"
 
 
-def resource(speed: float = 1.0, runbook: str = RUNBOOK) -> str:
+def resource(speed: float = 1.0, links: Links = LINKS) -> str:
     """Return the same as the Prometheus operator wants it."""
     kind = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n"
-    return f"{kind}metadata:\n  name: bridgetender\nspec:\n{indent(rules(speed, runbook), '  ')}"
+    return f"{kind}metadata:\n  name: bridgetender\nspec:\n{indent(rules(speed, links), '  ')}"
 
 
-def _lines(speed: float, runbook: str) -> Iterator[str]:
+def _lines(speed: float, links: Links) -> Iterator[str]:
     yield "# Written by deploy/prometheus/make_rules.py, which says why."
     yield "groups:"
     yield "  - name: bridgetender.records"
@@ -250,15 +276,16 @@ def _lines(speed: float, runbook: str) -> Iterator[str]:
         for label, value in {"severity": alert.severity, **alert.labels}.items():
             yield f"          {label}: {value}"
         yield "        annotations:"
-        for name, value in annotations(alert, runbook).items():
+        for name, value in annotations(alert, links).items():
             yield f'          {name}: "{value}"'
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speed", type=float, default=1.0, help="how many times faster")
-    parser.add_argument("--runbook", default=RUNBOOK, help="the address of the runbook's page")
+    parser.add_argument("--dashboard", default=LINKS.dashboard, help="the dashboard's address")
+    parser.add_argument("--runbook", default=LINKS.runbook, help="that of another runbook's page")
     parser.add_argument("--kubernetes", action="store_true", help="as a PrometheusRule")
     wanted = parser.parse_args()
     make = resource if wanted.kubernetes else rules
-    sys.stdout.write(make(wanted.speed, wanted.runbook))
+    sys.stdout.write(make(wanted.speed, Links(wanted.dashboard, wanted.runbook)))

@@ -16,6 +16,7 @@ import pytest
 
 from daemon.embedded.children import Child, clean_environment
 from deploy.grafana.charts import CHARTS
+from deploy.grafana.panels import Panel, Section
 from deploy.prometheus.make_rules import rules
 from tests.acceptance.firm import PATIENCE, Firm, Site, issue, spoken_to
 from tests.conftest import do_without, installed
@@ -171,7 +172,9 @@ async def test_every_panel_shows_something_and_the_right_alert_comes_and_goes(
     await firm.until(lambda: watchers.received("BridgeDown"))
     (received,) = await watchers.received("BridgeDown")
     assert received["labels"]["bridge"] == "main"
-    assert received["annotations"]["runbook_url"] == "docs/runbook.md#bridgedown"
+    told, here = received["annotations"], "http://localhost:3000/d/bridgetender?viewPanel"
+    assert told["runbook_url"] == f"{here}={Section.BridgeDown:d}"
+    assert told["dashboard_url"] == f"{here}={Panel.BRIDGE_UP:d}&var-bridge=main"
     await firm.until(lambda: watchers.blame_none_of(OTHERS))
 
     await start_bridge(site)

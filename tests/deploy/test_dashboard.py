@@ -15,7 +15,7 @@ from bridge.metrics import Metrics as BridgeMetrics
 from daemon.metrics import Metrics
 from deploy.grafana.charts import CHARTS
 from deploy.grafana.make_dashboard import SOURCE_UID, dashboard
-from deploy.grafana.panels import DASHBOARD, Panel
+from deploy.grafana.panels import Panel, Section
 from deploy.prometheus.make_rules import ALERTS, RECORDS
 
 GRAFANA = Path(__file__).parent.parent.parent / "deploy/grafana"
@@ -31,7 +31,8 @@ def test_the_file_in_the_box_is_what_the_script_writes() -> None:
 
 
 def test_every_panel_is_drawn_once_and_none_over_another() -> None:
-    assert Counter(panel["id"] for panel in panels()) == Counter(int(each) for each in Panel)
+    numbers = Counter(int(each) for each in (*Panel, *Section))
+    assert Counter(panel["id"] for panel in panels()) == numbers
     for one, other in combinations([panel["gridPos"] for panel in DRAWN["panels"]], 2):
         beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
         below = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
@@ -40,10 +41,21 @@ def test_every_panel_is_drawn_once_and_none_over_another() -> None:
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_from_an_alert_to_its_panel_and_on_to_the_runbook(alert: Any) -> None:
-    assert DRAWN["uid"] == DASHBOARD
-    panel = next(panel for panel in panels() if panel["id"] == alert.panel)
-    urls = [link["url"] for link in panel["links"]]
-    assert f"docs/runbook.md#{alert.name.lower()}" in urls
+    shown = {panel["id"]: panel for panel in panels()}
+    urls = [link["url"] for link in shown[alert.panel]["links"]]
+    assert f"/d/{DRAWN['uid']}?viewPanel={Section[alert.name]:d}" in urls
+    section = shown[Section[alert.name]]
+    assert section["title"] == alert.name
+    assert "**Cure**" in section["options"]["content"]
+    kept = dashboard("https://docs.example.com/runbook")
+    assert f'"https://docs.example.com/runbook#{alert.name.lower()}"' in kept
+
+
+def test_the_runbook_says_nothing_that_grafana_would_take_for_its_own() -> None:
+    for panel in panels():
+        if panel["type"] == "text":
+            said = panel["options"]["content"]
+            assert not re.search(r"\]\(|\$", said), "a link among pages, or a variable"
 
 
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.panel.name)
@@ -63,7 +75,8 @@ def test_what_grafana_is_given_at_its_start_fits_the_dashboard() -> None:
     assert [source["uid"] for source in sources["datasources"]] == [SOURCE_UID]
     variable = DRAWN["templating"]["list"][0]
     assert variable["current"]["value"] == SOURCE_UID
-    assert {panel["datasource"]["uid"] for panel in panels()} == {f"${{{variable['name']}}}"}
+    asked = {panel["datasource"]["uid"] for panel in panels() if "targets" in panel}
+    assert asked == {f"${{{variable['name']}}}"}
     (provider,) = yaml.safe_load(
         (GRAFANA / "provisioning/dashboards/bridgetender.yml").read_text()
     )["providers"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from deploy.grafana.panels import DASHBOARD
-from deploy.prometheus.make_rules import ALERTS, Alert, rules
+from deploy.grafana.panels import DASHBOARD, Section
+from deploy.prometheus.make_rules import ALERTS, Alert, Links, rules
 from tests.conftest import installed
 
 ROOT = Path(__file__).parent.parent.parent
@@ -151,11 +151,16 @@ CASES = (
 def alert_of(case: Case) -> dict[str, Any]:
     """Return what Prometheus is to show of it."""
     found = next(each for each in ALERTS if is_meant(each, case))
+    here = "http://localhost:3000/d/bridgetender?viewPanel="
+    shown = "".join(
+        f"&var-{name}={case.labels[name]}" for name in ("bridge", "exchange") if name in case.labels
+    )
     return {
         "exp_labels": {"severity": found.severity, **found.labels, **case.labels},
         "exp_annotations": {
             "summary": found.summary,
-            "runbook_url": f"docs/runbook.md#{case.alert.lower()}",
+            "dashboard_url": f"{here}{found.panel:d}{shown}",
+            "runbook_url": f"{here}{Section[case.alert]:d}",
             "__dashboardUid__": DASHBOARD,
             "__panelId__": str(int(found.panel)),
         },
@@ -212,15 +217,21 @@ def test_the_file_in_the_box_is_what_the_script_writes() -> None:
 def test_every_alert_has_a_section_of_the_runbook() -> None:
     runbook = (ROOT / "docs/runbook.md").read_text()
     sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", runbook, re.MULTILINE | re.DOTALL))
+    assert sections.pop("Commands")
     assert sections.keys() == {each.name for each in ALERTS}
     for name, text in sections.items():
         for part in ("**Means**", "**Check**", "**Cure**"):
             assert part in text, name
 
 
-def test_an_alert_links_to_the_runbook_where_it_is_kept() -> None:
-    kept = rules(runbook="https://docs.example.com/runbook/")
+def test_an_alert_links_to_where_dashboard_and_runbook_are_kept() -> None:
+    grafana = "https://grafana.example.com/d/bridgetender"
+    kept = rules(links=Links(grafana))
+    assert f'runbook_url: "{grafana}?viewPanel={Section.BridgeDown:d}"' in kept
+    assert "localhost" not in kept
+    kept = rules(links=Links(grafana, "https://docs.example.com/runbook/"))
     assert 'runbook_url: "https://docs.example.com/runbook/#bridgedown"' in kept
+    assert f'dashboard_url: "{grafana}?viewPanel=' in kept
 
 
 def test_faster_rules_are_the_same_but_for_their_lengths() -> None:

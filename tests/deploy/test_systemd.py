@@ -1,6 +1,7 @@
 """systemd finds nothing wrong with the units, and little that an intruder could do from them."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -78,3 +79,30 @@ def test_the_page_on_installing_names_every_file_that_the_units_want() -> None:
             assert re.search(rf"> {secret}\b|into `{secret}`", page), secret
         for program in re.findall(r"^ExecStart=(/opt/bridgetender)/bin/", text, re.MULTILINE):
             assert f"python3 -m venv {program}\n" in page
+
+
+def test_roots_commands_find_what_the_services_are_handed(tmp_path: Path) -> None:
+    """The page's settings name files that the services cannot read, and need not."""
+    page = (ROOT / "docs/deploy-systemd.md").read_text()
+    found = re.search(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert found
+    files, handed, config = tmp_path / "secrets", tmp_path / "credentials", tmp_path / "config.toml"
+    config.write_text(found[1].replace("/etc/bridgetender/secrets", str(files)))
+    for directory, names in (
+        (files, ("encryption_key", "database_url", "bridge_token")),
+        (handed, ("encryption_key", "database_url", "bridge-main-token")),
+    ):
+        directory.mkdir()
+        key, url = new_key().reveal(), f"postgresql://{directory.name}@localhost/firm"
+        for name, text in zip(names, (key, url, "a-token-of-the-bridge-long-enough"), strict=True):
+            (directory / name).write_text(text)
+    roots = read({"BRIDGETENDER_CONFIG": str(config)}, Settings)
+    assert "secrets@" in roots.database_url.reveal()
+    assert roots.keyring is not None
+    assert roots.bridges[0].access.token is not None
+    shutil.rmtree(files)
+    said = {"BRIDGETENDER_CONFIG": str(config), "CREDENTIALS_DIRECTORY": str(handed)}
+    services = read(said, Settings)
+    assert "credentials@" in services.database_url.reveal()
+    assert services.keyring is not None
+    assert services.bridges[0].access.token is not None
