@@ -50,7 +50,7 @@ lock: ## pin every dependency anew, with hashes and without host names (needs uv
 	  -o requirements-release.lock
 	@! grep -n '://' requirements.lock requirements-dev.lock requirements-release.lock
 
-trial-container: ## run the container build's own steps here, and the demo from what they made
+trial-container: ## build the image and start compose.yaml in a Docker started for it (as root), or the build's steps alone
 	@PYTHON=$(PYTHON) deploy/container/trial.sh
 
 trial-systemd: ## install by docs/deploy-systemd.md in a Debian booted for it, and try the units (as root)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the Containerfile runs: the pinned packages, then ours, into /opt/bridgetender (or $PREFIX), by $PYTHON.
-# Bytecode is written with hashes instead of times: the same sources give the same files.
+# The same sources give the same bytes: bytecode carries hashes instead of times, and is written one file after
+# the other, with the order of sets held still. pip leaves with its work done.
 set -eu
 prefix=${PREFIX:-/opt/bridgetender}
 python=$prefix/bin/python
@@ -13,6 +14,7 @@ packages)
   ;;
 ours)
   pip --no-deps --no-build-isolation .
-  "$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$prefix/lib"
+  "$python" -m pip uninstall -q -y pip
+  PYTHONHASHSEED=0 "$python" -m compileall -q -f --invalidation-mode unchecked-hash "$prefix/lib"
   ;;
 esac

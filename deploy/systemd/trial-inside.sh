@@ -6,27 +6,8 @@ units="bridgetender-bridge bridgetender"
 secrets=/etc/bridgetender/secrets
 work=$(mktemp -d)
 
-block() { awk -v n="$1" '/^```/ { within = !within; i += within; next } within && i == n' $page; }
-good() { echo "good: $1"; }
-fail() {
-  echo "FAILED: $1"
-  journalctl -o cat -n 40 $(printf -- ' -u %s' $units)
-  exit 1
-}
-follow() { # block, words
-  block "$1" > "$work/step"
-  sh -eu "$work/step" > "$work/told" 2>&1 || { cat "$work/told"; fail "$2"; }
-  good "$2"
-}
-soon() { # words, command: within a minute
-  words=$1 tries=0; shift
-  until "$@"; do
-    tries=$((tries + 1))
-    [ $tries -lt 240 ] || fail "$words"
-    sleep 0.25
-  done
-  good "$words"
-}
+. deploy/trials.sh
+complain() { journalctl -o cat -n 40 $(printf -- ' -u %s' $units); }
 of() { systemctl show --value -p "$2" "$1"; }
 is() { [ "$(of "$1" "$2")" = "$3" ]; }
 told() { journalctl -o cat -u "$1" | grep -q "$2"; }

@@ -94,6 +94,8 @@ def test_the_daemon_knows_every_setting_and_the_bridge_every_option(tmp_path: Pa
         [word.replace("/run/secrets", str(tmp_path)) for word in words]
     )
     assert settings.bridges[0].url.endswith(f"bridge:{options.port}")
+    for name, port in {"bridge": options.port, "daemon": settings.health_port}.items():
+        assert f"http://127.0.0.1:{port}/livez" in SERVICES[name]["healthcheck"]["test"][-1]
 
 
 def test_prometheus_takes_its_settings(tmp_path: Path) -> None:
