@@ -8,11 +8,13 @@ import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+import yaml
 
 from daemon.embedded.children import Child, clean_environment
 from deploy.grafana.charts import CHARTS
@@ -22,6 +24,7 @@ from tests.acceptance.firm import PATIENCE, Firm, Site, issue, spoken_to
 from tests.conftest import do_without, installed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.acceptance]
+ROOT = Path(__file__).parent.parent.parent
 SPEED = 120.0
 """How much faster the rules' windows pass: an hour is half a minute."""
 SUBSTITUTES = {"$bridge": ".*", "$exchange": ".*", "$__rate_interval": "1m"}
@@ -113,8 +116,10 @@ def prometheus_options(site: Site, alertmanager: str) -> list[str]:
 
 
 def alertmanager_options(site: Site) -> list[str]:
+    shipped = yaml.safe_load((ROOT / "deploy/prometheus/alertmanager.yml").read_text())
+    nobody = [{"name": each["name"]} for each in shipped["receivers"]]
     config = site.directory / "alertmanager.yml"
-    config.write_text(json.dumps({"route": {"receiver": "us"}, "receivers": [{"name": "us"}]}))
+    config.write_text(json.dumps({**shipped, "receivers": nobody}))
     storage = site.directory / "alertmanager"
     return [f"--config.file={config}", f"--storage.path={storage}", "--cluster.listen-address="]
 
@@ -175,6 +180,7 @@ async def test_every_panel_shows_something_and_the_right_alert_comes_and_goes(
     told, here = received["annotations"], "http://localhost:3000/d/bridgetender?viewPanel"
     assert told["runbook_url"] == f"{here}={Section.BridgeDown:d}"
     assert told["dashboard_url"] == f"{here}={Panel.BRIDGE_UP:d}&var-bridge=main"
+    await firm.until(lambda: is_left_out(watchers, "KeysNotLive"))
     await firm.until(lambda: watchers.blame_none_of(OTHERS))
 
     await start_bridge(site)
@@ -203,6 +209,11 @@ async def until_all_is_shown(firm: Firm, watchers: Watchers) -> None:
         await firm.until(all_shown)
     except AssertionError as error:
         raise AssertionError(f"nothing to show: {waiting}") from error
+
+
+async def is_left_out(watchers: Watchers, name: str) -> bool:
+    received = await watchers.received(name)
+    return bool(received) and all(alert["status"]["inhibitedBy"] for alert in received)
 
 
 async def is_over(watchers: Watchers, name: str) -> bool:
