@@ -92,9 +92,13 @@ class Metrics:
         self.pass_duration = histogram("pass_duration_seconds", "Passes.", _REQUEST, "bridge")
         self.passes = counter("passes", "Passes by result.", "bridge", "result")
         self.last_pass_success = gauge(
-            "last_pass_success_timestamp_seconds", "When a pass last succeeded.", "bridge"
+            "last_pass_success_timestamp_seconds",
+            "When a pass over everything last succeeded.",
+            "bridge",
         )
-        self.bridge_up = gauge("bridge_up", "1 if the bridge answered the last listing.", "bridge")
+        self.bridge_up = gauge(
+            "bridge_up", "1 if the bridge answered its holder's last listing.", "bridge"
+        )
         self.bridge_request_duration = histogram(
             "bridge_request_duration_seconds", "Calls to the bridge.", _REQUEST, "bridge", "call"
         )
@@ -133,7 +137,10 @@ class Metrics:
                 yield family, labels
 
     def start_at_zero(self, bridge: str) -> None:
-        """Create the label sets of *bridge* that are known in advance."""
+        """Create the label sets of *bridge* that are known in advance.
+
+        Not `bridge_up`: whether it answers is known once it was asked.
+        """
         for cause in CAUSES:
             self.convergence.labels(bridge, cause)
         for result in RESULTS:
@@ -144,7 +151,7 @@ class Metrics:
             self.connectors.labels(bridge, phase)
         for reason in Reason:
             self.connectors_reason.labels(bridge, reason)
-        for each in (self.bridge_up, self.lease_held, self.unmanaged, self.oldest_unready):
+        for each in (self.lease_held, self.unmanaged, self.oldest_unready):
             each.labels(bridge)
         for each in (self.queue_due, self.queue_oldest_due, self.orphans, self.last_pass_success):
             each.labels(bridge)
@@ -161,8 +168,9 @@ class Metrics:
             self.connectors.labels(bridge, phase).set(0)
         for reason in Reason:
             self.connectors_reason.labels(bridge, reason).set(0)
-        for each in (self.bridge_up, self.unmanaged, self.oldest_unready, self.orphans):
+        for each in (self.unmanaged, self.oldest_unready, self.orphans):
             each.labels(bridge).set(0)
+        self.bridge_up.remove_by_labels({"bridge": bridge})  # neither up nor down: not known
         for each in (self.queue_due, self.queue_oldest_due, self.paused):
             each.labels(bridge).set(0)
         for each in (self.breaker_state, self.concurrency_limit, self.webhook_waiting):

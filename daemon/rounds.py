@@ -114,49 +114,48 @@ async def _hear_of_bridges(parts: Parts) -> None:
 
 async def count(parts: Parts) -> None:
     parts.watch.main = parts.settings.routes.default
-    for name in [name for name, bridge in parts.vitals.bridges.items() if bridge.held]:
-        census = await take_census(parts.engine, BridgeName(name), parts.clock.now())
-        if name in parts.vitals.bridges:  # it may have gone meanwhile
-            parts.watch.counted(BridgeName(name), census)
-    if _holds_main(parts):
-        parts.watch.counted_keys(await count_keys(parts.engine))
+    for name in _held(parts):
+        census = await take_census(parts.engine, name, parts.clock.now())
+        if name in _held(parts):  # it may have gone meanwhile
+            parts.watch.counted(name, census)
+    if parts.watch.main in _held(parts):
+        keys = await count_keys(parts.engine)
+        if parts.watch.main in _held(parts):
+            parts.watch.counted_keys(keys)
     else:
         parts.metrics.zero_keys()
     notify(f"STATUS={_summary(parts)}")
 
 
 async def tell_owners(parts: Parts, herald: Herald) -> None:
-    webhook, bridges = webhook_of(parts.settings), parts.vitals.bridges
-    held = [BridgeName(name) for name, bridge in bridges.items() if bridge.held]
+    webhook, held = webhook_of(parts.settings), _held(parts)
     waiting = await herald.round(webhook, held) if webhook else dict.fromkeys(held, 0.0)
     for name, seconds in waiting.items():
-        if name in bridges and bridges[name].held:  # it may have gone meanwhile
+        if name in _held(parts):  # it may have gone meanwhile
             parts.metrics.webhook_waiting.labels(name).set(seconds)
 
 
 def _summary(parts: Parts) -> str:
     """Say in one line how things stand, for 'systemctl status'."""
-    bridges = parts.vitals.bridges.items()
-    held = [name for name, bridge in bridges if bridge.held]
-    down = [name for name, bridge in bridges if not bridge.up]
+    bridges, held = parts.vitals.bridges, _held(parts)
+    down = [name for name, bridge in bridges.items() if not bridge.up]
     return (
-        f"holds {len(held)} of {len(parts.vitals.bridges)} bridges"
+        f"holds {len(held)} of {len(bridges)} bridges"
         f"{': ' + ', '.join(held) if held else ''}{'; down: ' + ', '.join(down) if down else ''}"
     )
 
 
 async def forget(parts: Parts) -> None:
     """Forget what is old, of every bridge there ever was: one replica is enough for that."""
-    if _holds_main(parts):
+    if parts.settings.routes.default in _held(parts):
         now, kept = parts.clock.now(), parts.settings
         await history.forget(parts.engine, now - timedelta(days=kept.history_days))
         await audit.forget(parts.engine, now - timedelta(days=kept.audit_days))
         await Answers(parts.engine).forget(now - ANSWERS)
 
 
-def _holds_main(parts: Parts) -> bool:
-    main = parts.vitals.bridges.get(parts.settings.routes.default)
-    return main is not None and main.held
+def _held(parts: Parts) -> list[BridgeName]:
+    return [BridgeName(name) for name, bridge in parts.vitals.bridges.items() if bridge.held]
 
 
 async def every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:

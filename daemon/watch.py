@@ -68,9 +68,11 @@ class Watch:
     def converged(self, record: Record, seconds: float) -> None:
         self._metrics.convergence.labels(record.slot.bridge, record.cause).observe(seconds)
 
-    def passed(self, bridge: BridgeName, result: str, seconds: float) -> None:
+    def passed(self, bridge: BridgeName, result: str, seconds: float, *, everything: bool) -> None:
         self._metrics.passes.labels(bridge, result).inc()
         self._metrics.pass_duration.labels(bridge).observe(seconds)
+        if not everything:  # a few keys looked at hide no look at all that hangs or fails
+            return
         if result == "ok":
             self._metrics.last_pass_success.labels(bridge).set(self._clock.now().timestamp())
         self._vitals.of(bridge).turned = monotonic()
@@ -100,7 +102,6 @@ class Watch:
         if not vitals.held:
             vitals.up, vitals.reason, vitals.since = up, reason, since
             vitals.seen_at = self._clock.now()
-            self._metrics.bridge_up.labels(bridge).set(up)
 
     def paused(self, bridge: BridgeName, pauses: Iterable[Pause]) -> None:
         """Take over which pauses are in force."""

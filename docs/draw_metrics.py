@@ -7,7 +7,8 @@ HEAD = """# Metrics
 Every series of the daemon, at `/metrics` on the health port (9464), drawn from the code by
 `python -m docs.draw_metrics`; the bridge has [its own](bridge.md#metrics). No client, account or
 key is ever a label, and an exchange that is not known is `other`. Of a bridge that another replica
-holds the gauges are 0: sum over replicas. One that is named no more takes its series along.
+holds the gauges are 0, so sum over replicas; `bridge_up` is not there, and the last pass keeps its
+time. A bridge that is named no more takes its series along.
 
 | series | type | labels | means |
 |---|---|---|---|

@@ -60,7 +60,8 @@ class Planner:
     async def _timed_pass(self, clients: Clients) -> None:
         started = anyio.current_time()
         result = await self._pass(clients)
-        self._ports.meter.passed(self._bridge, result, anyio.current_time() - started)
+        seconds = anyio.current_time() - started
+        self._ports.meter.passed(self._bridge, result, seconds, everything=clients is None)
 
     async def _pass(self, clients: Clients) -> str:
         try:

@@ -201,8 +201,11 @@ class Meter(Protocol):
 
     def attempted(self, attempt: Attempt) -> None: ...
     def converged(self, record: Record, seconds: float) -> None: ...
-    def passed(self, bridge: BridgeName, result: str, seconds: float) -> None:
-        """A pass has ended: *result* is ok, bridge_down or store_error."""
+    def passed(self, bridge: BridgeName, result: str, seconds: float, *, everything: bool) -> None:
+        """A pass has ended: *result* is ok, bridge_down or store_error.
+
+        One that was not over *everything* has not asked the bridge.
+        """
         ...
 
     def bridge_up(self, bridge: BridgeName, *, up: bool, reason: str) -> None: ...

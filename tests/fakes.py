@@ -862,6 +862,7 @@ class RecordingMeter:
         self.attempts: list[Attempt] = []
         self.convergences: list[tuple[Record, float]] = []
         self.passes: list[str] = []
+        self.passes_over_everything: list[str] = []
         self.up: list[tuple[bool, str]] = []
         self.held: list[bool] = []
         self.unmanaged_counts: list[int] = []
@@ -875,9 +876,11 @@ class RecordingMeter:
     def converged(self, record: Record, seconds: float) -> None:
         self.convergences.append((record, seconds))
 
-    def passed(self, bridge: BridgeName, result: str, seconds: float) -> None:
+    def passed(self, bridge: BridgeName, result: str, seconds: float, *, everything: bool) -> None:
         del bridge, seconds
         self.passes.append(result)
+        if everything:
+            self.passes_over_everything.append(result)
 
     def bridge_up(self, bridge: BridgeName, *, up: bool, reason: str) -> None:
         del bridge

@@ -233,23 +233,18 @@ class _Ear:
     def __init__(self) -> None:
         self.held = False
         self.asked, self.listed = Bell(), Bell()
-        self._up = False
 
     def lease_held(self, bridge: BridgeName, *, held: bool) -> None:
         del bridge
         self.held = held
         self.asked.ring()
 
-    def bridge_up(self, bridge: BridgeName, *, up: bool, reason: str) -> None:
-        del bridge, reason
-        self._up = up
-
-    def passed(self, bridge: BridgeName, result: str, seconds: float) -> None:
+    def passed(self, bridge: BridgeName, result: str, seconds: float, *, everything: bool) -> None:
         del bridge, seconds
-        if self._up and result == "ok":
+        if everything and result == "ok":
             self.listed.ring()
-        self._up = False
 
+    def bridge_up(self, bridge: BridgeName, *, up: bool, reason: str) -> None: ...
     def attempted(self, attempt: Attempt) -> None: ...
     def converged(self, record: Record, seconds: float) -> None: ...
     def unmanaged(self, bridge: BridgeName, count: int) -> None: ...

@@ -81,15 +81,17 @@ BURNS = (
     ("ticket", 1.0, 3 * DAY, 6 * HOUR, 3 * HOUR),
 )
 WINDOWS = sorted({length for _, _, *both, _ in BURNS for length in both})
+_UP = "max by (bridge) (bridgetender_bridge_up)"
+"""Only a holder that has asked the bridge says so; nobody's word is no word."""
 # what was live is so only as long as the bridge lists it
-_LIVE = (
-    'sum by (bridge) (bridgetender_connectors{phase="live"})'
-    " * on (bridge) max by (bridge) (bridgetender_bridge_up)"
-)
+_LIVE = f'sum by (bridge) (bridgetender_connectors{{phase="live"}}) * {_UP}'
 _COULD = f'sum by (bridge) (bridgetender_connectors{{phase=~"{_VALID}"}})'
 RECORDS = {
+    "bridgetender:not_live:keys": f"{_COULD} - {_LIVE}",
     # 0 where no key could be live: an empty house burns no budget
-    "bridgetender:not_live:ratio": f"1 - {_LIVE} / ({_COULD} > 0) or 0 * {_COULD}",
+    "bridgetender:not_live:ratio": (
+        f"bridgetender:not_live:keys / ({_COULD} > 0) or 0 * bridgetender:not_live:keys"
+    ),
     **{not_live(w): f"avg_over_time(bridgetender:not_live:ratio[{{{w:g}}}])" for w in WINDOWS},
     "bridgetender:init_attempts:rate": (
         "sum by (bridge)"
@@ -112,7 +114,7 @@ ALERTS = (
         for severity, factor, long, short, wait in BURNS
     ),
     Alert(
-        *("BridgeDown", "page", "max by (bridge) (bridgetender_bridge_up) == 0", 2 * MINUTE),
+        *("BridgeDown", "page", f"{_UP} == 0", 2 * MINUTE),
         "The Trading Bridge does not answer",
         Panel.BRIDGE_UP,
     ),
@@ -127,11 +129,12 @@ ALERTS = (
     Alert(
         "NoSuccessfulPass",
         "page",
-        # 0 where none ever succeeded, which is long ago, too
-        "time() - max by (bridge) (bridgetender_last_pass_success_timestamp_seconds)"
-        f" > {{={5 * MINUTE:g}}} and on (bridge) max by (bridge) (bridgetender_bridge_up) == 1",
+        # not by its age, which a clock that is wrong hides
+        "max by (bridge)"
+        f" (changes(bridgetender_last_pass_success_timestamp_seconds[{{{5 * MINUTE:g}}}])) == 0"
+        f" unless {_UP} == 0",
         2 * MINUTE,
-        "The daemon has not compared keys with the bridge for 5 minutes, though that answers",
+        "Nobody has compared keys with the bridge for 5 minutes, and not because it is down",
         Panel.LAST_PASS,
     ),
     Alert(
@@ -187,9 +190,9 @@ ALERTS = (
     Alert(
         "ConnectorsUnremovable",
         "ticket",
-        'sum by (bridge) (bridgetender_connectors{phase="unremovable"}) > 0',
-        10 * MINUTE,
-        "Connectors whose keys are gone trade on: the bridge cannot remove them",
+        "max by (bridge) (bridgetender_orphans) > 0",
+        15 * MINUTE,
+        "Connectors whose keys are gone trade on: the bridge does not remove them",
         Panel.LEFTOVERS,
     ),
     Alert(

@@ -51,6 +51,8 @@ class Fault:
         await self.told(503)
         yield
         assert await self.firm.adds() == 0
+        await self.firm.until(lambda: self.exports('lease_held{bridge="main"} 0.0'))
+        assert not await self.exports("bridge_up{"), "the database's fault is not the bridge's"
         await self._alter("RESET default_transaction_read_only")
 
     @asynccontextmanager
@@ -97,6 +99,9 @@ class Fault:
             await self.firm.until(renewed_for_two_terms)
             assert await self.firm.adds() == 0
         await connection.close()
+
+    async def exports(self, sample: str) -> bool:
+        return f"\nbridgetender_{sample}" in (await self.firm.health("/metrics")).text
 
     async def _alter(self, how: str) -> None:
         await self.root.execute(f"ALTER DATABASE {self.name} {how}")

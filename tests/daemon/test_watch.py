@@ -1,7 +1,10 @@
 """What the loop does, as Prometheus reads it."""
 
 import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -10,14 +13,19 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daemon import rounds
 from daemon.clock import SystemClock
 from daemon.metrics import CALLS, CAUSES, RESULTS, VERDICTS, Metrics
-from daemon.store.census import take_census
+from daemon.settings import Settings
+from daemon.store.census import Census, KeyCount, take_census
+from daemon.vault import Keyring, new_key
 from daemon.vitals import Vitals
 from daemon.watch import TimedBridge, Watch
 from daemon.web.health import health_app
-from reconciler.model import Attempt, KeyId, Phase, Reason, Slot
+from daemon.wiring import Parts
+from reconciler.model import Attempt, KeyId, Phase, Reason, Secret, Slot
 from reconciler.records import REASONS
+from reconciler.routes import MAIN
 from reconciler.rules import Rules
 from reconciler.verdicts import Unclear
 from tests.daemon.house import HOUR, House
@@ -64,7 +72,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 async def test_what_is_served_is_what_was_counted(metrics: Metrics, watch: Watch) -> None:
     watch.attempted(attempt())
-    watch.passed(BRIDGE, "ok", 0.5)
+    watch.passed(BRIDGE, "ok", 0.5, everything=True)
     for sample in await samples(metrics):
         assert metrics.registry.get_sample_value(sample.name, sample.labels) == sample.value
 
@@ -86,11 +94,12 @@ async def test_every_label_set_that_is_known_starts_at_zero(metrics: Metrics) ->
     for cause in CAUSES:
         assert value(metrics, "convergence_seconds_count", **main, cause=cause) == 0
     for name in (
-        *("bridge_up", "lease_held", "lease_takeovers_total", "unmanaged_connectors", "orphans"),
+        *("lease_held", "lease_takeovers_total", "unmanaged_connectors", "orphans"),
         *("oldest_unready_seconds", "queue_due", "queue_oldest_due_seconds"),
         *("pass_duration_seconds_count", "last_pass_success_timestamp_seconds"),
     ):
         assert value(metrics, name, **main) == 0
+    assert value(metrics, "bridge_up", **main) is None, "nobody has asked it"
     for name in ("decrypt_failures_total", "null_updated_at_rows", "listen_connected"):
         assert value(metrics, name) == 0
     assert value(metrics, "keys", active="true") == 0
@@ -140,12 +149,22 @@ async def test_exchanges_that_nobody_knows_share_one_label(metrics: Metrics, wat
 async def test_a_pass_that_found_the_bridge_down_is_no_success(
     metrics: Metrics, watch: Watch
 ) -> None:
-    watch.passed(BRIDGE, "bridge_down", 0.5)
+    watch.passed(BRIDGE, "bridge_down", 0.5, everything=True)
     assert value(metrics, "last_pass_success_timestamp_seconds", bridge="main") == 0
-    watch.passed(BRIDGE, "ok", 0.5)
+    watch.passed(BRIDGE, "ok", 0.5, everything=True)
     then = START.timestamp()
     assert value(metrics, "last_pass_success_timestamp_seconds", bridge="main") == then
     assert value(metrics, "pass_duration_seconds_count", bridge="main") == 2
+
+
+def test_a_pass_over_a_few_keys_hides_no_look_at_everything_that_fails_or_hangs() -> None:
+    metrics, vitals = Metrics(), Vitals()
+    watch = Watch(metrics, vitals, HandClock())
+    watch.begin(BRIDGE)
+    watch.passed(BRIDGE, "ok", 0.5, everything=False)
+    assert value(metrics, "passes_total", bridge="main", result="ok") == 1
+    assert value(metrics, "last_pass_success_timestamp_seconds", bridge="main") == 0
+    assert vitals.of(BRIDGE).turned is None
 
 
 async def test_a_lease_that_is_kept_counts_as_one_takeover(metrics: Metrics, watch: Watch) -> None:
@@ -223,14 +242,55 @@ async def test_after_a_run_no_client_account_or_key_is_in_any_label_or_value(
     assert value(metrics, "init_attempts_total", **labels) == 1
 
 
-def test_a_replica_without_the_bridge_says_what_the_holder_wrote_down() -> None:
+def test_a_replica_without_the_bridge_knows_what_the_holder_wrote_down_and_exports_nothing() -> (
+    None
+):
     metrics, vitals, clock = Metrics(), Vitals(), SystemClock()
-    metrics.start_at_zero(BRIDGE)
     watch = Watch(metrics, vitals, clock)
+    watch.begin(BRIDGE)
     watch.lease_held(BRIDGE, held=False)
     watch.told(BRIDGE, up=True, reason="", since=clock.now())
     assert vitals.of(BRIDGE).up is True
-    assert value(metrics, "bridge_up", bridge=BRIDGE) == 1
+    assert value(metrics, "bridge_up", bridge=BRIDGE) is None
     watch.lease_held(BRIDGE, held=True)
     watch.told(BRIDGE, up=False, reason="the holder of before", since=clock.now())
     assert vitals.of(BRIDGE).up is True, "a holder believes its own eyes"
+
+
+def test_who_gives_a_bridge_back_no_longer_says_whether_it_is_up() -> None:
+    metrics = Metrics()
+    watch = Watch(metrics, Vitals(), HandClock())
+    watch.begin(BRIDGE)
+    watch.lease_held(BRIDGE, held=True)
+    watch.bridge_up(BRIDGE, up=True, reason="")
+    assert value(metrics, "bridge_up", bridge=BRIDGE) == 1
+    watch.lease_held(BRIDGE, held=False)
+    assert value(metrics, "bridge_up", bridge=BRIDGE) is None, "it is not down"
+
+
+async def test_who_lost_a_bridge_while_it_was_counted_exports_nothing_of_it(
+    engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(Secret(database_url), keyring=Keyring([new_key()]))
+    parts = replace(Parts.of(settings), engine=engine)
+    await House(engine).world.add_client("Acme")
+    parts.watch.begin(MAIN)
+
+    def losing(counts: Callable[..., Awaitable[Any]], result: Any) -> Callable[..., Awaitable[Any]]:
+        async def count(*args: Any) -> Any:
+            await counts(*args)
+            parts.watch.lease_held(MAIN, held=False)
+            return result
+
+        return count
+
+    found = Census({("retrying", "exchange_away"): 5}, 2000.0, 1, 2.0, 0)
+    for name, result in (("take_census", found), ("count_keys", KeyCount(5, 0, 1))):
+        with monkeypatch.context() as patch:
+            patch.setattr(rounds, name, losing(getattr(rounds, name), result))
+            parts.watch.lease_held(MAIN, held=True)
+            await rounds.count(parts)
+    assert value(parts.metrics, "oldest_unready_seconds", bridge=MAIN) == 0
+    assert value(parts.metrics, "connectors", bridge=MAIN, phase="retrying") == 0
+    assert value(parts.metrics, "keys", active="true") == 0
+    assert value(parts.metrics, "null_updated_at_rows") == 0

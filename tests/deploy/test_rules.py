@@ -15,7 +15,7 @@ from deploy.prometheus.make_rules import ALERTS, Alert, Links, rules
 from tests.conftest import installed
 
 ROOT = Path(__file__).parent.parent.parent
-HOLDER = 'instance="a:9464",bridge="main"'
+HOLDER, STANDBY = (f'instance="{replica}:9464",bridge="main"' for replica in "ab")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,13 @@ def phases(**counts: str) -> dict[str, str]:
     }
 
 
-def of_bridge(name: str, values: str) -> dict[str, str]:
-    return {f"bridgetender_{name}{{{HOLDER}}}": values}
+def of_bridge(name: str, values: str, replica: str = HOLDER) -> dict[str, str]:
+    return {f"bridgetender_{name}{{{replica}}}": values}
+
+
+def held(values: str) -> dict[str, str]:
+    """One of two replicas has the bridge; what it sees of that, the other does not tell."""
+    return of_bridge("lease_held", values) | of_bridge("lease_held", "0x900", STANDBY)
 
 
 def attempts(**counts: str) -> dict[str, str]:
@@ -59,7 +64,10 @@ def not_live(window: str, fires: int, silent: int, minute: int) -> Case:
     return Case("KeysNotLive", bad, good, {"bridge": "main", "window": window}, minute, minute)
 
 
-UP = of_bridge("bridge_up", "1x300")
+UP = held("1x900") | of_bridge("bridge_up", "1x900")
+DOWN = held("1x900") | of_bridge("bridge_up", "0x900")
+GIVEN_BACK = held("1x10 0x90") | of_bridge("bridge_up", "1x10 stale")
+"""The database is away, or what the only replica waits for: nobody knows how the bridge is."""
 BUILD = {'bridgetender_build_info{version="1"}': "1x90"}
 PASSES = "last_pass_success_timestamp_seconds"
 CASES = (
@@ -69,7 +77,7 @@ CASES = (
     not_live("3d", 20, 9, minute=200),
     Case(
         "KeysNotLive",  # nobody sees what a bridge has that does not answer
-        of_bridge("bridge_up", "0x90") | phases(live="9x90"),
+        DOWN | phases(live="9x90"),
         # a burst that is over, and keys that never could be live
         UP
         | phases(live="0x2 9x88", retrying="9x2 0x88")
@@ -85,7 +93,15 @@ CASES = (
         {"bridge": "main", "window": "1h"},
         minute=5,
     ),
-    Case("BridgeDown", of_bridge("bridge_up", "0x90"), of_bridge("bridge_up", "0 1x89")),
+    Case("BridgeDown", DOWN, of_bridge("bridge_up", "0 1x89")),
+    Case("BridgeDown", DOWN, GIVEN_BACK),
+    Case(
+        "KeysNotLive",
+        DOWN | phases(live="9x90"),
+        GIVEN_BACK | phases(live="9x10 0x80"),
+        labels={"bridge": "main", "window": "1h"},
+        minute=5,
+    ),
     Case(
         "OldestUnready",
         of_bridge("oldest_unready_seconds", "0+60x90"),
@@ -93,20 +109,21 @@ CASES = (
     ),
     Case(
         "NoSuccessfulPass",
-        of_bridge(PASSES, "60x90") | of_bridge("bridge_up", "1x90"),
-        of_bridge(PASSES, "0+60x90") | of_bridge("bridge_up", "1x90"),
+        UP | of_bridge(PASSES, "9999x90"),  # ahead of everybody's clock
+        UP | of_bridge(PASSES, "-9999+60x90") | of_bridge(PASSES, "0x90", STANDBY),
     ),
     Case(
         "NoSuccessfulPass",  # never any, and the bridge is down, which another alert tells
-        of_bridge(PASSES, "0x90") | of_bridge("bridge_up", "1x90"),
-        of_bridge(PASSES, "0x90") | of_bridge("bridge_up", "0x90"),
+        UP | of_bridge(PASSES, "0x90"),
+        DOWN | of_bridge(PASSES, "0x90"),
     ),
     Case(
-        "BridgeWithoutHolder",
-        of_bridge("lease_held", "0x90"),
-        of_bridge("lease_held", "0x90")
-        | {'bridgetender_lease_held{instance="b:9464",bridge="main"}': "1x90"},
+        "NoSuccessfulPass",  # nobody could
+        GIVEN_BACK | of_bridge(PASSES, "0+60x10 600x80"),
+        GIVEN_BACK | of_bridge(PASSES, "0+60x10 600x80"),
+        silent_minute=15,
     ),
+    Case("BridgeWithoutHolder", GIVEN_BACK, held("1x90")),
     Case("DaemonAbsent", {"up": "1x90"}, BUILD, {}),
     Case(
         "MassRefusal",
@@ -133,7 +150,11 @@ CASES = (
         {},
     ),
     Case("DecryptFailures", reasons(undecryptable="1x90"), reasons(undecryptable="0x90"), {}),
-    Case("ConnectorsUnremovable", phases(unremovable="1x90"), phases(unremovable="0x90")),
+    Case(
+        "ConnectorsUnremovable",  # for a moment, each that is removed is one
+        of_bridge("orphans", "3x90"),
+        of_bridge("orphans", "_x80 3x10"),
+    ),
     Case(
         "WebhookFailing",
         of_bridge("webhook_waiting_seconds", "0+60x90"),

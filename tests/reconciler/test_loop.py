@@ -227,6 +227,30 @@ async def test_a_hint_makes_a_new_key_live_at_once() -> None:
         assert await house.at_rest() < 1
 
 
+async def test_hints_that_are_looked_at_hide_no_look_at_everything_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    survey = house.store.ledger.survey
+
+    async def failing(bridge: BridgeName, seen: Observation | None, clients: Clients) -> Survey:
+        if clients is None:
+            raise StoreError("canceling statement due to statement timeout")
+        return await survey(bridge, seen, clients)
+
+    client = await house.world.add_client("Acme")
+    async with house.running():
+        await anyio.sleep(100)
+        monkeypatch.setattr(house.store.ledger, "survey", failing)
+        before = len(house.meter.passes)
+        house.loop.look(None)
+        await anyio.sleep(1)
+        house.loop.look(frozenset({client}))
+        await anyio.sleep(1)
+        assert "ok" in house.meter.passes[before:]
+        assert set(house.meter.passes_over_everything[-1:]) == {"store_error"}
+
+
 async def test_without_a_hint_a_new_key_is_live_after_the_next_look() -> None:
     house = House()
     async with house.running():
