@@ -4,6 +4,7 @@ import argparse
 import ipaddress
 import ssl
 from pathlib import Path
+from socket import socket
 from typing import Any, NamedTuple
 
 from bridge.collector import COLLECTOR
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Late: ccxt takes seconds to import, and --help or a wrong option should not wait for it.
     from bridge.app import Settings, create_app  # noqa: PLC0415
     from bridge.egress import NO_RULES  # noqa: PLC0415
-    from bridge.serve import bind, bind_unix, run  # noqa: PLC0415
+    from bridge.serve import run  # noqa: PLC0415
 
     rules = _rules(parser, asked.egress) if asked.egress else NO_RULES
     token: Token | None = asked.token_file
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         egress=rules,
     )
     app = create_app(settings)
-    bound, address = bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)
+    bound, address = _bound(parser, asked)
     COLLECTOR.freeze()  # ccxt's 200,000 objects among them
     run(app, bound, address, asked.grace, tls)
 
@@ -105,6 +106,18 @@ def _tls(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[Pa
     except (OSError, ValueError):
         parser.error("arguments --tls-cert, --tls-key: expected a certificate and its key as PEM")
     return asked.tls_cert, asked.tls_key
+
+
+def _bound(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[socket, str]:
+    """Return the socket to listen on and its address, or name what is in the way and end."""
+    from bridge.serve import bind, bind_unix  # noqa: PLC0415 - see main
+
+    try:
+        return bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+    option, place = ("--uds", asked.uds) if asked.uds else ("--port", f"{asked.host}:{asked.port}")
+    parser.error(f"argument {option}: {place} cannot be used ({why}); choose another")
 
 
 def _rules(parser: argparse.ArgumentParser, path: Path) -> Any:

@@ -13,7 +13,7 @@ def warn_of_exposed(files: Iterable[Path]) -> None:
     for file in files:
         if is_exposed(file):
             mode = f"{stat.S_IMODE(file.stat().st_mode):04o}"
-            cure = f"chmod 600 {file} (of a Kubernetes Secret: defaultMode: 0440)"
+            cure = f"chmod 600 {file} (in Kubernetes defaultMode 0440)"
             log.warning("secret_file_open_to_all", file=str(file), mode=mode, run=cure)
 
 

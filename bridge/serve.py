@@ -6,6 +6,8 @@ import signal
 import socket
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -47,26 +49,37 @@ class _Server(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> tuple[socket.socket, str]:
-    """Return a bound TCP socket (port 0: any free one) and its URL."""
+    """Return a bound TCP socket (port 0: any free one) and its URL. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind((host, port))
+    with _closed_on_failure(bound):
+        bound.bind((host, port))
     shown = f"[{host}]" if family == socket.AF_INET6 else host
     return bound, f"http://{shown}:{bound.getsockname()[1]}"
 
 
 def bind_unix(path: Path) -> tuple[socket.socket, str]:
-    """Return a socket at *path* that only this user can open, and its address."""
+    """Return a socket at *path* that only this user can open, and its address. Raises OSError."""
     if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
         path.unlink()
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)  # uvicorn's own unix sockets are open to everybody
     try:
-        bound.bind(str(path))
+        with _closed_on_failure(bound):
+            bound.bind(str(path))
     finally:
         os.umask(before)
     return bound, f"unix:{path}"
+
+
+@contextmanager
+def _closed_on_failure(bound: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        bound.close()
+        raise
 
 
 def run(

@@ -33,7 +33,7 @@ def main() -> int:
         for name in unknown(os.environ):
             log.warning("unknown_setting", name=name)
         for path in open_files(os.environ):
-            cure = f"chmod 600 {path} (of a Kubernetes Secret: defaultMode: 0440)"
+            cure = f"chmod 600 {path} (in Kubernetes defaultMode 0440)"
             log.warning("secret_file_open_to_all", file=str(path), run=cure)
         anyio.run(_run, settings, backend_options={"use_uvloop": True})
     except* (BadSettings, AddressInUse, StoreError, EmbeddedError) as group:

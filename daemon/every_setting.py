@@ -71,6 +71,7 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
             "32 to 200 characters, which become an admin's token named `first` if the database"
             " knows no token; better as `..._FILE`",
             unset="none; see `bridgetender token create`",
+            example="32 to 200 characters; see 'openssl rand -hex 32'",
         ),
         "console_url": Setting(
             "console_url",
@@ -100,12 +101,14 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
             of_text(values.webhook),
             "where owners are [told](operations.md#tell-the-owner)",
             unset="nobody is told",
+            example="https://host/path",
         ),
         "webhook_secret": Setting(
             "webhook_secret",
             of_text(values.webhook_secret),
             "what that is signed with",
             unset="needed with a webhook",
+            example="24 bytes or more; see 'openssl rand -hex 32'",
         ),
         "webhook_pause": Setting(
             "webhook_pause_seconds",

@@ -124,6 +124,7 @@ def read(environment: Mapping[str, str], kind: type[T]) -> T:
 
 
 _SIGNED = "messages to a webhook are signed with it"
+_NOTHING = "say what it shall be, or take it away"
 
 
 def _lacking(source: Source, mistakes: Sequence[str], name: str, why: str) -> Iterator[str]:
@@ -196,7 +197,7 @@ def _taken(
                 taken[name] = _value(found, setting)
             elif name in needed or found:
                 place = found.place if found else source.missing(setting.name)
-                mistakes.append(f"{place} is empty or not set: {setting.example}")
+                mistakes.append(f"{place} is empty or not set: {setting.example or _NOTHING}")
         except ValueError as error:
             mistakes.append(str(error))
     return taken

@@ -28,7 +28,8 @@ python -m bridge --port 8700 --token-file /etc/bridge/token  # on 127.0.0.1, wit
 Beyond this machine (`--host`) it listens only with TLS (`--tls-cert`, `--tls-key`) and
 `--token-file`, unless told `--insecure`. Without a token everybody who reaches the address may do
 everything. `/livez`, `/readyz` and `/health` need no token, `/metrics` (Prometheus) and
-`/openapi.json` do. At start it warns of files with secrets that everybody may read: `chmod 600`.
+`/openapi.json` do. At start it warns of files with secrets that everybody may read: `chmod 600`;
+options that cannot work, an address that is taken among them, are named, with exit code 2.
 
 | option | means |
 |---|---|

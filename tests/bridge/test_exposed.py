@@ -76,7 +76,7 @@ def test_a_bridge_says_at_start_what_is_open_and_how_to_close_it(start: Any, pub
     lines = [json.loads(line) for line in said.splitlines()]
     (told,) = (line for line in lines if line["event"] == "secret_file_open_to_all")
     assert (told["level"], told["file"], told["mode"]) == ("warning", str(token), "0644")
-    assert told["run"].startswith(f"chmod 600 {token} ")
+    assert told["run"] == f"chmod 600 {token} (in Kubernetes defaultMode 0440)"
     assert "canary" not in said
 
 

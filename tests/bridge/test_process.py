@@ -3,11 +3,13 @@ import signal
 import ssl
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from bridge.serve import bind
 from tests.daemon.bridges.certificates import Authority
 
 
@@ -73,6 +75,17 @@ def test_beyond_this_machine_it_listens_by_tls_and_with_a_token_or_not_at_all(
         assert client.get("/accounts").status_code == 401
         client.headers["Authorization"] = "Bearer hunter2-token"
         assert client.get("/accounts").status_code == 200
+
+
+def test_an_address_that_cannot_be_had_is_named(tmp_path: Path) -> None:
+    with closing(bind("127.0.0.1", 0)[0]) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        told = refused("--port", port)
+    assert f"argument --port: 127.0.0.1:{port} cannot be used (Address already in use)" in told
+    told += refused("--uds", tmp_path / "nowhere" / "bridge.sock")
+    assert "bridge.sock cannot be used (No such file or directory); choose another" in told
+    assert "Traceback" not in told
 
 
 def test_a_certificate_without_its_key_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from daemon.bridges.access import Access
+from daemon.every_setting import BRIDGE, SETTINGS
 from daemon.settings import (
     EMBEDDED,
     OURS,
@@ -203,6 +204,19 @@ def test_a_file_that_does_not_do_is_named_with_its_path(tmp_path: Path) -> None:
         assert line.startswith("ENCRYPTION_KEY_FILE")
         assert complaint in line
         assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("name", [each.name for each in (*SETTINGS.values(), *BRIDGE.values())])
+def test_a_file_with_nothing_in_it_is_named_with_what_is_expected(
+    name: str, tmp_path: Path
+) -> None:
+    variable = f"{'TRADING_BRIDGE' if name in BRIDGE else 'BRIDGETENDER'}_{name.upper()}_FILE"
+    (tmp_path / "empty").write_text("\n")
+    said = mistakes({"BRIDGETENDER_CONFIG": "", variable: str(tmp_path / "empty")})
+    (line,) = (line for line in said if line.startswith(variable))
+    place, _, expected = line.partition(" is empty or not set: ")
+    assert place.endswith(f"({tmp_path / 'empty'})")
+    assert len(expected) > len("https://host")
 
 
 def test_a_credential_of_systemd_is_a_setting(tmp_path: Path) -> None:
