@@ -107,6 +107,8 @@ async def _live(
 ) -> None:
     """Start up, run the loops until *stop*, then end everything else."""
     reread, anew = reloads
+    # Not once all is well: who waits for a database is not to be restarted for that.
+    notify("READY=1", "STATUS=Starting")
     vault = await _unless(stop, lambda: _ready_vault(parts))
     if vault is not None:
         fleet = Fleet(parts, vault)
@@ -119,7 +121,6 @@ async def _live(
             helpers.start_soon(every, TELL, lambda: tell_owners(parts, herald))
             if reread is not None:
                 helpers.start_soon(_reload, anew, parts, fleet, vault, reread)
-            notify("READY=1")
             await fleet.run(stop)
             helpers.cancel_scope.cancel()
     log.info("stopped")

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from pathlib import Path
 
 import anyio
 import httpx
 import pytest
+from anyio import to_thread
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
@@ -30,9 +32,11 @@ from daemon.wiring import open_vault
 from reconciler.model import Secret
 from reconciler.routes import MAIN
 from tests.daemon.house import until
+from tests.systemd import ALIVE, Systemd
 
 pytestmark = pytest.mark.anyio
 NOBODY = "unix:/nonexistent/bridge.sock"
+NO_DATABASE = "postgresql://nobody@/nothing?host=/nonexistent"
 
 
 @pytest.fixture(autouse=True)
@@ -163,9 +167,19 @@ async def test_with_another_encryption_key_it_acts_on_nothing_and_parks_nobody(
 
 
 async def test_a_database_that_is_not_there_is_waited_for() -> None:
-    url = "postgresql://nobody@/nothing?host=/nonexistent"
-    async with daemon(settings_for(url)) as health:
+    async with daemon(settings_for(NO_DATABASE)) as health:
         await answers(health, livez=200, readyz=503, startupz=503, **{"readyz/database": 503})
+
+
+async def test_systemd_has_no_reason_to_restart_who_waits_for_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Systemd(tmp_path / "notify", watchdog=0.1)) as systemd:
+        for name, value in systemd.environment.items():
+            monkeypatch.setenv(name, value)
+        async with daemon(settings_for(NO_DATABASE)):
+            for words in ("READY=1", "STATUS=Waiting: ", ALIVE, "STATUS=Waiting: ", ALIVE):
+                await to_thread.run_sync(systemd.hear, words)
 
 
 async def test_an_address_that_is_taken_is_named_with_its_setting(database_url: str) -> None:
