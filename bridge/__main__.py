@@ -112,12 +112,12 @@ def _bound(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[
     """Return the socket to listen on and its address, or name what is in the way and end."""
     from bridge.serve import bind, bind_unix  # noqa: PLC0415 - see main
 
+    where = f"--uds: {asked.uds}" if asked.uds else f"--port: {asked.host}:{asked.port}"
     try:
         return bind_unix(asked.uds) if asked.uds else bind(asked.host, asked.port)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
-    option, place = ("--uds", asked.uds) if asked.uds else ("--port", f"{asked.host}:{asked.port}")
-    parser.error(f"argument {option}: {place} cannot be used ({why}); choose another")
+        parser.error(f"argument {where} cannot be used ({why}); choose another")
 
 
 def _rules(parser: argparse.ArgumentParser, path: Path) -> Any:
