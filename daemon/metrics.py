@@ -83,7 +83,9 @@ class Metrics:
         self.keys = gauge("keys", "Stored keys.", "active")
         self.null_updated_at = gauge("null_updated_at_rows", "Keys whose updated_at is NULL.")
         self.oldest_unready = gauge(
-            "oldest_unready_seconds", "Age of the oldest need that is not settled.", "bridge"
+            "oldest_unready_seconds",
+            "Age of the oldest need that is not settled, by why it is not.",
+            *("bridge", "reason"),
         )
         self.queue_due = gauge("queue_due", "Records whose time has come.", "bridge")
         self.queue_oldest_due = gauge(
@@ -151,7 +153,8 @@ class Metrics:
             self.connectors.labels(bridge, phase)
         for reason in Reason:
             self.connectors_reason.labels(bridge, reason)
-        for each in (self.lease_held, self.unmanaged, self.oldest_unready):
+            self.oldest_unready.labels(bridge, reason)
+        for each in (self.lease_held, self.unmanaged):
             each.labels(bridge)
         for each in (self.queue_due, self.queue_oldest_due, self.orphans, self.last_pass_success):
             each.labels(bridge)
@@ -168,7 +171,8 @@ class Metrics:
             self.connectors.labels(bridge, phase).set(0)
         for reason in Reason:
             self.connectors_reason.labels(bridge, reason).set(0)
-        for each in (self.unmanaged, self.oldest_unready, self.orphans):
+            self.oldest_unready.labels(bridge, reason).set(0)
+        for each in (self.unmanaged, self.orphans):
             each.labels(bridge).set(0)
         self.bridge_up.remove_by_labels({"bridge": bridge})  # neither up nor down: not known
         for each in (self.queue_due, self.queue_oldest_due, self.paused):

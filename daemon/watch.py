@@ -1,7 +1,7 @@
 """Tells metrics and health what the loop does."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import monotonic
 
 from prometheus_client import Gauge
@@ -136,8 +136,8 @@ class Watch:
         metrics = self._metrics
         _fill(metrics.connectors, bridge, Phase, phases)
         _fill(metrics.connectors_reason, bridge, Reason, reasons)
+        _fill(metrics.oldest_unready, bridge, Reason, census.oldest_unready)
         metrics.orphans.labels(bridge).set(phases[Phase.REMOVING] + phases[Phase.UNREMOVABLE])
-        metrics.oldest_unready.labels(bridge).set(census.oldest_unready)
         metrics.queue_due.labels(bridge).set(census.due)
         metrics.queue_oldest_due.labels(bridge).set(census.oldest_due)
         metrics.paused.labels(bridge).set(census.pauses)
@@ -178,7 +178,7 @@ class TimedBridge:
             await self._bridge.remove(slot, fingerprint)
 
 
-def _fill(gauge: Gauge, bridge: str, known: Iterable[str], counts: Counter[str]) -> None:
-    """Set every *known* label, those that count nothing too."""
+def _fill(gauge: Gauge, bridge: str, known: Iterable[str], values: Mapping[str, float]) -> None:
+    """Set every *known* label, those of which nothing is known too."""
     for label in known:
-        gauge.labels(bridge, label).set(counts[label])
+        gauge.labels(bridge, label).set(values.get(label, 0))

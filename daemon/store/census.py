@@ -26,12 +26,17 @@ FROM bridgetender.keys()
 """)
 _WAITING = text(f"""
 SELECT
-  coalesce(extract(epoch FROM max(:now - first_unready_at)
-    FILTER (WHERE phase NOT IN ('live', 'parked', 'conflict', 'unremovable'))), 0),
   count(*) FILTER (WHERE due_at <= :now),
   coalesce(extract(epoch FROM max(:now - due_at) FILTER (WHERE due_at <= :now)), 0)
 FROM bridgetender.connectors c
 WHERE bridge = :bridge AND NOT {paused(":bridge", "c.client_id", "c.key_id")}
+""")
+_UNREADY = text(f"""
+SELECT reason, extract(epoch FROM :now - min(first_unready_at))
+FROM bridgetender.connectors c
+WHERE bridge = :bridge AND NOT {paused(":bridge", "c.client_id", "c.key_id")}
+  AND phase NOT IN ('live', 'parked', 'conflict', 'unremovable') AND first_unready_at IS NOT NULL
+GROUP BY reason
 """)
 _EXCHANGES = text(f"""
 WITH {desired()} SELECT DISTINCT exchange FROM placed
@@ -46,7 +51,8 @@ class Census:
     """How many connectors of one bridge stand where; ages in seconds."""
 
     by_phase_and_reason: Mapping[tuple[str, str], int]
-    oldest_unready: float
+    oldest_unready: Mapping[str, float]
+    """By reason."""
     due: int
     oldest_due: float
     pauses: int
@@ -75,8 +81,9 @@ async def take_census(engine: AsyncEngine, bridge: BridgeName, now: Instant) -> 
     async with transaction(engine) as connection:
         standing = {(p, r): n for p, r, n in await connection.execute(_BY_PHASE, values)}
         left = {(p, r): n for p, r, n in await connection.execute(_LEFTOVERS, values)}
-        unready, due, oldest_due = (await connection.execute(_WAITING, values)).one()
+        unready = {r: float(s) for r, s in await connection.execute(_UNREADY, values)}
+        due, oldest_due = (await connection.execute(_WAITING, values)).one()
         pauses = (await connection.execute(_PAUSES, values)).scalar_one()
         exchanges = (await connection.execute(_EXCHANGES, values)).scalars().all()
     counts = standing | left
-    return Census(counts, float(unready), due, float(oldest_due), pauses, exchanges)
+    return Census(counts, unready, due, float(oldest_due), pauses, exchanges)

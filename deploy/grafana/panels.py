@@ -59,3 +59,4 @@ class Section(IntEnum):
     ConnectorsUnremovable = 111
     WebhookFailing = 112
     NullUpdatedAt = 113
+    ReplicaAbsent = 114

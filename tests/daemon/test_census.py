@@ -96,8 +96,10 @@ async def test_gauges_are_what_the_database_says(
     assert value("queue_due", bridge=BRIDGE) == len(late)
     assert value("queue_oldest_due_seconds", bridge=BRIDGE) == 60 * max(late, default=0)
     settled = (Phase.LIVE, Phase.PARKED, Phase.CONFLICT, Phase.UNREMOVABLE)
-    unready = [since for phase, _, _, since in written if phase not in settled]
-    assert value("oldest_unready_seconds", bridge=BRIDGE) == 60 * max(unready, default=0)
+    for reason in Reason:
+        unready = [s for phase, r, _, s in written if r is reason and phase not in settled]
+        oldest = 60 * max(unready, default=0)
+        assert value("oldest_unready_seconds", bridge=BRIDGE, reason=reason) == oldest
 
 
 def expected(clients: list[Drawn]) -> Counter[tuple[Phase, Reason]]:
@@ -170,7 +172,7 @@ async def test_another_bridge_is_not_counted(engine: AsyncEngine) -> None:
     await house.do("UPDATE bridgetender.connectors SET bridge = 'other', phase = 'removing'")
     census = await take_census(engine, BRIDGE, START)
     assert Phase.REMOVING not in {phase for phase, _ in census.by_phase_and_reason}
-    assert (census.due, census.oldest_unready) == (0, 0)
+    assert (census.due, census.oldest_unready) == (0, {})
 
 
 async def test_what_is_paused_is_neither_due_nor_late_and_its_pauses_are_counted(
@@ -186,7 +188,7 @@ async def test_what_is_paused_is_neither_due_nor_late_and_its_pauses_are_counted
 
     census = await take_census(engine, BRIDGE, START)
 
-    assert (census.due, census.oldest_due, census.oldest_unready) == (0, 0, 0)
+    assert (census.due, census.oldest_due, census.oldest_unready) == (0, 0, {})
     metrics = Metrics()
     Watch(metrics, Vitals(), HandClock()).counted(BRIDGE, census)
     assert metrics.registry.get_sample_value("bridgetender_paused", {"bridge": BRIDGE}) == 2

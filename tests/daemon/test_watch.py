@@ -85,7 +85,8 @@ async def test_every_label_set_that_is_known_starts_at_zero(metrics: Metrics) ->
     for phase in Phase:
         assert value(metrics, "connectors", **main, phase=phase) == 0
     for reason in Reason:
-        assert value(metrics, "connectors_reason", **main, reason=reason) == 0
+        for name in ("connectors_reason", "oldest_unready_seconds"):
+            assert value(metrics, name, **main, reason=reason) == 0
     for result in RESULTS:
         assert value(metrics, "passes_total", **main, result=result) == 0
     for call in CALLS:
@@ -95,7 +96,7 @@ async def test_every_label_set_that_is_known_starts_at_zero(metrics: Metrics) ->
         assert value(metrics, "convergence_seconds_count", **main, cause=cause) == 0
     for name in (
         *("lease_held", "lease_takeovers_total", "unmanaged_connectors", "orphans"),
-        *("oldest_unready_seconds", "queue_due", "queue_oldest_due_seconds"),
+        *("queue_due", "queue_oldest_due_seconds"),
         *("pass_duration_seconds_count", "last_pass_success_timestamp_seconds"),
     ):
         assert value(metrics, name, **main) == 0
@@ -284,13 +285,13 @@ async def test_who_lost_a_bridge_while_it_was_counted_exports_nothing_of_it(
 
         return count
 
-    found = Census({("retrying", "exchange_away"): 5}, 2000.0, 1, 2.0, 0)
+    found = Census({("retrying", "unclear"): 5}, {"unclear": 2000.0}, 1, 2.0, 0)
     for name, result in (("take_census", found), ("count_keys", KeyCount(5, 0, 1))):
         with monkeypatch.context() as patch:
             patch.setattr(rounds, name, losing(getattr(rounds, name), result))
             parts.watch.lease_held(MAIN, held=True)
             await rounds.count(parts)
-    assert value(parts.metrics, "oldest_unready_seconds", bridge=MAIN) == 0
+    assert value(parts.metrics, "oldest_unready_seconds", bridge=MAIN, reason="unclear") == 0
     assert value(parts.metrics, "connectors", bridge=MAIN, phase="retrying") == 0
     assert value(parts.metrics, "keys", active="true") == 0
     assert value(parts.metrics, "null_updated_at_rows") == 0
