@@ -18,6 +18,7 @@ import anyio
 import anyio.to_thread
 import httpx
 
+from daemon.bridges.translate import retry_after
 from daemon.settings import Settings
 from daemon.store.notices import Notice
 from daemon.values import signing_key
@@ -28,6 +29,19 @@ PATIENCE = 10.0
 """Seconds that one delivery may take, whatever the receiver does."""
 _PHASES = {"parked": "parked", "recovered": "live"}
 _MESSAGES = UUID("5b0c4f9e-6c0f-4d0c-9a35-3f0d0c4a7f21")
+
+
+_AWAY = {408, 410, 425, 429}
+"""Answers of 4xx that speak of the receiver, or of when it was asked, and not of the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a message did not arrive. *away*: no other would have; *wait* is what was asked for."""
+
+    why: str
+    away: bool = True
+    wait: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +64,9 @@ def webhook_of(settings: Settings) -> Webhook | None:
 
 
 def message_id(notice: Notice) -> str:
-    return str(uuid5(_MESSAGES, f"{notice.key_id}:{notice.number}"))
+    """Name what it says: a number comes a second time when a backup is restored."""
+    said = (notice.key_id, notice.number, notice.state, notice.reason, notice.since.isoformat())
+    return str(uuid5(_MESSAGES, ":".join(map(str, said))))
 
 
 def body(notice: Notice, console: str | None) -> bytes:
@@ -84,7 +100,7 @@ class Sender:
     def __init__(self) -> None:
         self._tls: ssl.SSLContext | None = None
 
-    async def send(self, webhook: Webhook, notice: Notice, now: Instant) -> str | None:
+    async def send(self, webhook: Webhook, notice: Notice, now: Instant) -> Failure | None:
         """Return why it did not arrive, in words without the address, or None."""
         said, message = body(notice, webhook.console), message_id(notice)
         timestamp = round(now.timestamp())
@@ -97,13 +113,14 @@ class Sender:
         }
         try:
             with anyio.fail_after(PATIENCE):
-                return await self._post(webhook.url, said, headers)
+                answer = await self._post(webhook.url, said, headers)
         except TimeoutError:
-            return f"no answer within {PATIENCE:g} s"
+            return Failure(f"no answer within {PATIENCE:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            return type(error).__name__
+            return Failure(type(error).__name__)
+        return None if answer.is_success else _failure(answer, now)
 
-    async def _post(self, url: Secret, said: bytes, headers: dict[str, str]) -> str | None:
+    async def _post(self, url: Secret, said: bytes, headers: dict[str, str]) -> httpx.Response:
         if self._tls is None:
             self._tls = await anyio.to_thread.run_sync(
                 lambda: httpx.create_ssl_context(trust_env=False)
@@ -113,4 +130,11 @@ class Sender:
             client,
             client.stream("POST", url.reveal(), content=said, headers=headers) as got,
         ):
-            return None if got.is_success else f"HTTP {got.status_code}"  # nobody reads its body
+            return got  # nobody reads its body
+
+
+def _failure(answer: httpx.Response, now: Instant) -> Failure:
+    why = f"HTTP {answer.status_code}"
+    if answer.is_client_error and answer.status_code not in _AWAY:
+        return Failure(why, away=False)
+    return Failure(why, wait=retry_after(answer.headers, now) or timedelta(0))

@@ -45,7 +45,8 @@ WHERE n.bridge = :bridge AND NOT EXISTS (SELECT FROM bridgetender.keys() k WHERE
 _NEWEST = text("SELECT coalesce(max(id), 0) FROM bridgetender.transitions")
 _OPEN = "n.attempted_at IS NOT NULL"
 _DUE = text(f"""
-SELECT n.key_id, n.client_id, n.bridge, n.exchange, n.state, n.reason, n.since, n.number
+SELECT n.key_id, n.client_id, n.bridge, n.exchange, n.state, n.reason, n.since, n.number,
+  n.attempted_at
 FROM bridgetender.notices n
 WHERE n.bridge = :bridge AND n.due_at <= :now AND ({_OPEN}
   OR (n.told_state, n.told_reason) IS DISTINCT FROM (n.state, n.reason)
@@ -71,7 +72,10 @@ FROM bridgetender.notices n WHERE n.bridge = :bridge AND {_OPEN}
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What one owner is to be told: *state* is parked or recovered, *since* when it was seen."""
+    """What one owner is to be told: *state* is parked or recovered, *since* when it was seen.
+
+    *tried_since* is when something was sent of this key of which nobody knows that it arrived.
+    """
 
     key_id: UUID
     client_id: UUID
@@ -81,6 +85,7 @@ class Notice:
     reason: str
     since: datetime
     number: int
+    tried_since: datetime | None = None
 
 
 class Notices:

@@ -244,7 +244,7 @@ ALERTS = (
         "ticket",
         f"max by ({_BRIDGE}) (bridgetender_webhook_waiting_seconds) > {{={15 * MINUTE:g}}}",
         5 * MINUTE,
-        "Owners are not told of their keys: the webhook has not answered for 15 minutes",
+        "Owners are not told of their keys: a message has not been taken for 15 minutes",
         Panel.WEBHOOK,
     ),
     Alert(

@@ -41,11 +41,20 @@ class Message:
 class Receiver:
     url: str = ""
     status: int = 200
+    statuses: dict[str, int] = field(default_factory=dict)
+    """What it answers to messages about single keys, by their ids."""
+    headers: dict[str, str] = field(default_factory=dict)
     got: list[Message] = field(default_factory=list)
 
     @property
     def types(self) -> list[str]:
         return [message.type for message in self.got]
+
+    def about(self, key: object) -> list[Message]:
+        return [message for message in self.got if message.content["data"]["key_id"] == str(key)]
+
+    def answer_to(self, message: Message) -> int:
+        return self.statuses.get(message.content["data"]["key_id"], self.status)
 
 
 @contextmanager
@@ -56,10 +65,11 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             said = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            receiver.got.append(Message(headers, said))
-            self.send_response(receiver.status)
-            if receiver.status == 307:
-                self.send_header("location", f"{receiver.url}/elsewhere")
+            message = Message(headers, said)
+            receiver.got.append(message)
+            self.send_response(receiver.answer_to(message))
+            for name, value in receiver.headers.items():
+                self.send_header(name, value)
             self.send_header("content-length", "0")
             self.end_headers()
 

@@ -19,7 +19,7 @@ from tests.fakes import BRIDGE, START, HandClock
 
 pytestmark = pytest.mark.anyio
 KEY = "a secret of some length for signing"
-MINUTES = timedelta(minutes=1)
+SECOND, MINUTES = timedelta(seconds=1), timedelta(minutes=1)
 LIVE, PARKED = (Phase.LIVE, Reason.APPLIED), (Phase.PARKED, Reason.REFUSED)
 
 
@@ -42,6 +42,7 @@ class Scene:
         self.waiting = 0.0
         self.client: ClientId
         self.key: KeyId
+        self.keys: dict[str, KeyId] = {}
         self.lease: Lease
 
     def new_herald(self) -> Herald:
@@ -51,6 +52,7 @@ class Scene:
     async def begin(self) -> None:
         self.client = await self.house.world.add_client("Acme")
         self.key = await self.house.world.add_key(self.client, "binance", api_key="key-in-clear")
+        self.keys["binance"] = self.key
         lease = await self.house.store.leases.acquire(BRIDGE)
         assert lease is not None
         self.lease = lease
@@ -58,13 +60,20 @@ class Scene:
             f"INSERT INTO bridgetender.accounts VALUES ('main', 'client_acme', '{self.client}')"
         )
 
-    async def stands(self, phase: Phase, reason: Reason) -> None:
-        """Let the key come to stand like that, and the herald have its turn."""
-        record = Record(
-            slot=Slot(BRIDGE, "client_acme", "binance"),
-            key_id=self.key,
+    async def stands(self, phase: Phase, reason: Reason, *others: str) -> None:
+        """Let the key, and those on *others*, come to stand like that; the herald has its turn."""
+        for exchange in others:
+            self.keys[exchange] = await self.house.world.add_key(self.client, exchange)
+        records = [self.record(exchange, phase, reason) for exchange in ("binance", *others)]
+        await self.house.store.ledger.plan(self.lease, records)
+        await self.turn()
+
+    def record(self, exchange: str, phase: Phase, reason: Reason) -> Record:
+        return Record(
+            slot=Slot(BRIDGE, "client_acme", exchange),
+            key_id=self.keys[exchange],
             client_id=self.client,
-            exchange="binance",
+            exchange=exchange,
             digest="",
             phase=phase,
             reason=reason,
@@ -72,8 +81,6 @@ class Scene:
             due_at=START,
             due_set_at=START,
         )
-        await self.house.store.ledger.plan(self.lease, [record])
-        await self.turn()
 
     async def turn(self, after: timedelta = timedelta(0)) -> None:
         self.clock.at += after
@@ -182,21 +189,58 @@ async def test_a_dead_receiver_is_asked_ever_more_rarely_whatever_there_is_to_te
     scene: Scene, receiver: Receiver
 ) -> None:
     receiver.status = 503
-    for number in range(20):
-        other = await scene.house.world.add_key(scene.client, f"exchange{number}")
-        await scene.house.do(
-            "INSERT INTO bridgetender.notices"
-            " (key_id, client_id, bridge, exchange, state, reason, since, number, due_at)"
-            f" VALUES ('{other}', '{scene.client}', 'main', 'x', 'parked', 'refused',"
-            f" '{START}', 1, '{START}')"
-        )
+    await scene.stands(*PARKED, *(f"exchange{number}" for number in range(20)))
     for _ in range(60):
         await scene.turn(timedelta(seconds=1))
     assert len(receiver.got) == 6, "after 0, 1, 3, 7, 15, 31 seconds"
 
 
+@pytest.mark.parametrize("status", [422, 500], ids=str)
+async def test_a_message_that_is_never_taken_delays_no_other(
+    scene: Scene, receiver: Receiver, status: int
+) -> None:
+    receiver.statuses[str(scene.key)] = status
+    await scene.stands(*PARKED)
+    for _ in range(60):
+        await scene.turn(MINUTES)
+    in_an_hour = len(receiver.got)
+    assert 10 < in_an_hour < 25, "its own pause grows to five minutes"
+    await scene.stands(*PARKED, "kraken")
+    await scene.turn(2 * SECOND)
+    assert len(receiver.about(scene.keys["kraken"])) == 1
+    assert len(receiver.got) <= in_an_hour + 2
+    assert scene.waiting > 3600, "it has waited all the time"
+
+
+async def test_a_receiver_that_asks_for_patience_has_it(scene: Scene, receiver: Receiver) -> None:
+    receiver.status, receiver.headers = 429, {"retry-after": "600"}
+    await scene.stands(*PARKED)
+    await scene.stands(*PARKED, "kraken")
+    await scene.turn(599 * SECOND)
+    assert len(receiver.got) == 1
+    receiver.status = 200
+    await scene.turn(SECOND)
+    assert len(receiver.got) == 3
+
+
+async def test_news_after_a_restore_is_no_repetition_of_what_was_told_under_its_number(
+    scene: Scene, receiver: Receiver
+) -> None:
+    await scene.stands(*PARKED)
+    await scene.turn(10 * MINUTES)
+    await scene.stands(*LIVE)
+    await scene.house.do(
+        "UPDATE bridgetender.notices SET number = 1, state = 'parked', reason = 'refused',"
+        " told_state = 'parked', told_reason = 'refused'"
+    )
+    await scene.turn(10 * MINUTES)
+    assert receiver.types == ["key.parked", "key.recovered", "key.recovered"]
+    assert len({message.id for message in receiver.got}) == 3
+
+
 async def test_no_redirect_is_followed(scene: Scene, receiver: Receiver) -> None:
     receiver.status = 307  # which asks for the very message to be posted elsewhere
+    receiver.headers = {"location": f"{receiver.url}/elsewhere"}
     await scene.stands(*PARKED)
     assert len(receiver.got) == 1
     assert scene.sent("failed") == 1
