@@ -44,6 +44,11 @@ RUN mkdir /prometheus && chown nobody /prometheus
 USER nobody
 ENTRYPOINT ["prometheus", "--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
 END
+stand_in alertmanager "$(named docker.io/prom/alertmanager)" <<'END'
+RUN mkdir /alertmanager && chown nobody /alertmanager
+USER nobody
+ENTRYPOINT ["prometheus-alertmanager", "--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"]
+END
 cat > "$work/context/postgres.sh" <<'END'
 set -eu
 if [ ! -e "$PGDATA/PG_VERSION" ]; then
@@ -90,6 +95,10 @@ for service in postgres bridge daemon; do soon "$service is well" health $servic
 soon "the daemon holds the bridge" well
 soon "Prometheus scrapes both" scraped
 asks http://127.0.0.1:9090/api/v1/rules | grep -q '"health":"ok"' || fail "Prometheus knows the rules"
+told() { asks http://127.0.0.1:9090/api/v1/alertmanagers | grep -q 'alertmanager:9093'; }
+soon "it has found Alertmanager" told
+asks http://127.0.0.1:9093/-/healthy > /dev/null || fail "Alertmanager is well"
+asks http://127.0.0.1:9464/readyz > /dev/null || fail "the runbook's curl reaches the daemon"
 asks http://127.0.0.1:9465/console > /dev/null || fail "the console is there"
 ask bridgetender clients add trial > /dev/null || fail "a client is added"
 admin clients | grep -q '"trial"' || fail "the first token opens the API"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A trial of docs/deploy-compose.md: starts a Docker of its own, in a network of its own, follows the page's words
 # there, and sees compose.yaml become well, lose its bridge, drain, and come back with what it had.
-# Debian's PostgreSQL, Prometheus and Python stand in for the images that are named; nothing does for Grafana.
+# Debian's PostgreSQL, Prometheus, Alertmanager and Python stand in for the images that are named; nothing does for Grafana.
 # Needs root, mmdebstrap and dockerd; downloads some 400 MB. Elsewhere the build's steps alone are tried.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -18,6 +18,7 @@ debian() { mmdebstrap --quiet --variant=minbase --include="$2" "${SUITE:-bookwor
 debian python python3-venv,ca-certificates
 debian postgres postgresql
 debian prometheus prometheus
+debian alertmanager prometheus-alertmanager
 # Compose 2 is in no Debian before this one; its program needs nothing else of it.
 mmdebstrap --quiet --variant=extract --include=docker-compose trixie "$place/compose"
 "${PYTHON:-python3}" -m pip download -q --disable-pip-version-check --require-hashes -r requirements.lock \

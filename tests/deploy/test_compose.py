@@ -29,7 +29,7 @@ SAID = {
 
 def test_all_that_is_needed_is_there() -> None:
     assert OURS == ["migrate", "bridge", "daemon"]
-    assert SERVICES.keys() - set(OURS) == {"postgres", "prometheus", "grafana"}
+    assert SERVICES.keys() - set(OURS) == {"postgres", "prometheus", "alertmanager", "grafana"}
 
 
 def test_it_is_what_the_specification_of_compose_allows() -> None:
