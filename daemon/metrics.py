@@ -80,6 +80,9 @@ class Metrics:
         )
         self.unmanaged = gauge("unmanaged_connectors", "Listed, but not ours.", "bridge")
         self.orphans = gauge("orphans", "Ours, and their keys are gone.", "bridge")
+        self.dropped = gauge(
+            "dropped_connectors", "Ours, on bridges that the settings name no more."
+        )
         self.keys = gauge("keys", "Stored keys.", "active")
         self.null_updated_at = gauge("null_updated_at_rows", "Keys whose updated_at is NULL.")
         self.oldest_unready = gauge(
@@ -187,6 +190,7 @@ class Metrics:
         for active in ("true", "false"):
             self.keys.labels(active).set(0)
         self.null_updated_at.set(0)
+        self.dropped.set(0)
 
     def drop(self, bridge: str) -> None:
         """Let every series of *bridge* vanish."""

@@ -147,6 +147,7 @@ class Watch:
         self._metrics.keys.labels("true").set(count.active)
         self._metrics.keys.labels("false").set(count.inactive)
         self._metrics.null_updated_at.set(count.null_updated_at)
+        self._metrics.dropped.set(count.dropped)
 
 
 class TimedBridge:

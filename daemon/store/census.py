@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store.desired import desired, paused
 from daemon.store.engine import transaction
-from daemon.store.status import STANDING
+from daemon.store.status import DROPPED, STANDING
 from reconciler.model import BridgeName, Instant
 
 _BY_PHASE = text(f"""
@@ -19,9 +19,10 @@ _LEFTOVERS = text("""
 SELECT phase, reason, count(*) FROM bridgetender.connectors
 WHERE bridge = :bridge AND phase IN ('removing', 'unremovable') GROUP BY phase, reason
 """)
-_KEYS = text("""
+_KEYS = text(f"""
 SELECT count(*) FILTER (WHERE is_active), count(*) FILTER (WHERE NOT is_active),
-  count(*) FILTER (WHERE updated_at IS NULL)
+  count(*) FILTER (WHERE updated_at IS NULL),
+  (SELECT count(*) FROM bridgetender.connectors r WHERE {DROPPED})
 FROM bridgetender.keys()
 """)
 _WAITING = text(f"""
@@ -67,6 +68,8 @@ class KeyCount:
     active: int
     inactive: int
     null_updated_at: int
+    dropped: int
+    """Connectors on bridges that nobody looks after any more."""
 
 
 async def count_keys(engine: AsyncEngine) -> KeyCount:

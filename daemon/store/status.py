@@ -120,14 +120,16 @@ _RECORD = text(f"""
 SELECT {columns("r")} FROM bridgetender.connectors r
 WHERE r.bridge = :bridge AND r.account = :account AND r.connector = :connector
 """)
+DROPPED = """
+  r.bridge <> ALL(ARRAY(SELECT bridge FROM bridgetender.routes))
+  AND EXISTS (SELECT FROM bridgetender.routes)
+"""
+"""Whether connector *r* is on a bridge that the settings name no more."""
 _LEFTOVERS = text(f"""
 SELECT r.bridge, account, connector, phase,
   CASE WHEN dropped THEN 'bridge_dropped' ELSE reason END, message, due_at,
   {paused("r.bridge", "r.client_id", "r.key_id")}
-FROM bridgetender.connectors r, LATERAL (
-  SELECT r.bridge <> ALL(ARRAY(SELECT bridge FROM bridgetender.routes))
-    AND EXISTS (SELECT FROM bridgetender.routes) AS dropped
-) known
+FROM bridgetender.connectors r, LATERAL (SELECT {DROPPED} AS dropped) known
 WHERE dropped OR phase IN ('removing', 'unremovable')
 ORDER BY r.bridge, account, connector
 """)

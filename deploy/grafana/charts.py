@@ -148,6 +148,7 @@ _CONNECTORS = (
         "Left over, or not ours",
         (
             Query(f"max by (bridge) (bridgetender_orphans{_B})", "{{bridge}}, key gone"),
+            Query("max (bridgetender_dropped_connectors)", "bridge gone"),
             Query(
                 f"max by (bridge) (bridgetender_unmanaged_connectors{_B})", "{{bridge}}, others'"
             ),

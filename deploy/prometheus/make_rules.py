@@ -234,9 +234,10 @@ ALERTS = (
     Alert(
         "ConnectorsUnremovable",
         "ticket",
-        f"max by ({_BRIDGE}) (bridgetender_orphans) > 0",
+        f"max by ({_BRIDGE}) (bridgetender_orphans) > 0"
+        f" or max by ({_INSTALLATION}) (bridgetender_dropped_connectors) > 0",
         15 * MINUTE,
-        "Connectors whose keys are gone trade on: the bridge does not remove them",
+        "Unwanted connectors trade on: the bridge does not remove them, or is named no more",
         Panel.LEFTOVERS,
     ),
     Alert(

@@ -3,8 +3,6 @@
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -19,155 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daemon.exchanges import KNOWN
 from daemon.metrics import VERDICTS, Metrics
 from daemon.store.census import count_keys, take_census
-from daemon.store.routes import write_routes
 from daemon.vitals import Vitals
 from daemon.watch import Watch
-from reconciler.model import (
-    Attempt,
-    BridgeName,
-    ClientId,
-    KeyId,
-    Lease,
-    Phase,
-    Reason,
-    Record,
-    Slot,
-)
-from reconciler.routes import Routes
+from reconciler.model import SETTLED, Attempt, KeyId, Phase, Reason, Slot
 from tests.conftest import installed
 from tests.daemon.house import House
+from tests.daemon.life import LEAVING, SECOND, Life, Written, deeds
 from tests.fakes import BRIDGE, START, HandClock
 
 pytestmark = pytest.mark.anyio
-SECOND = BridgeName("second")
-EXCHANGES = ("binance", "okx")
-"""The second bridge, while there is one, has all of the second exchange."""
-LEAVING = (Phase.REMOVING, Phase.UNREMOVABLE)
-Standing = tuple[Phase, Reason]
-NEW = (Phase.PENDING, Reason.NEW)
-Place = tuple[int, str]
-"""A client's number and an exchange."""
-
-places = st.tuples(st.integers(0, 2), st.sampled_from(EXCHANGES))
-deeds = st.one_of(
-    st.tuples(st.sampled_from(["add", "disable", "enable", "delete"]), places),
-    st.tuples(
-        st.just("record"),
-        places,
-        st.sampled_from([BRIDGE, SECOND]),
-        st.sampled_from([phase for phase in Phase if phase is not Phase.REMOVED]),
-        st.sampled_from(list(Reason)),
-    ),
-    st.tuples(st.sampled_from(["add bridge", "remove bridge"])),
-)
-
-
-@dataclass
-class Life:
-    """Does it to the database, and keeps a plain account of it beside."""
-
-    house: House
-    watch: Watch
-    clients: list[ClientId] = field(default_factory=list)
-    leases: dict[BridgeName, Lease] = field(default_factory=dict)
-    keys: dict[Place, KeyId] = field(default_factory=dict)
-    active: dict[Place, bool] = field(default_factory=dict)
-    records: dict[tuple[BridgeName, Place], tuple[Standing, KeyId]] = field(default_factory=dict)
-    """With the key that each is of, which may have gone since."""
-    bridges: set[BridgeName] = field(default_factory=lambda: {BRIDGE})
-
-    async def begin(self) -> None:
-        await self.house.do(
-            "TRUNCATE clients, exchange_api_keys, bridgetender.connectors, bridgetender.accounts",
-            "TRUNCATE bridgetender.leases, bridgetender.routes",
-        )
-        for bridge in (BRIDGE, SECOND):
-            lease = await self.house.store.leases.acquire(bridge)
-            assert lease is not None
-            self.leases[bridge] = lease
-        for name in "abc":
-            client = await self.house.world.add_client(name)
-            self.clients.append(client)
-            for bridge in self.leases:
-                await self.house.do(
-                    "INSERT INTO bridgetender.accounts"
-                    f" VALUES ('{bridge}', 'client_{name}', '{client}')"
-                )
-        await self.route()
-
-    async def do(self, deed: str, *of: Any) -> None:
-        match deed, *of:
-            case "add", (int(n), str(exchange)) if (n, exchange) not in self.keys:
-                key = await self.house.world.add_key(self.clients[n], exchange)
-                self.keys[n, exchange], self.active[n, exchange] = key, True
-            case "delete", (int(n), str(exchange)) if (n, exchange) in self.keys:
-                await self.house.world.delete_key(self.keys.pop((n, exchange)))
-                del self.active[n, exchange]
-            case (("enable" | "disable"), (int(n), str(exchange))) if (n, exchange) in self.keys:
-                active = deed == "enable"
-                await self.house.world.set_key_active(self.keys[n, exchange], active=active)
-                self.active[n, exchange] = active
-            case "record", place, bridge, phase, reason:
-                await self.record(place, bridge, phase, reason)
-            case (("add bridge" | "remove bridge"),):
-                await self.change_bridges(there=deed == "add bridge")
-            case _:
-                pass  # what is not there is neither deleted nor disabled
-
-    async def record(self, place: Place, bridge: BridgeName, phase: Phase, reason: Reason) -> None:
-        n, exchange = place
-        key = self.keys.get(place, KeyId(self.clients[n]))
-        slot = Slot(bridge, f"client_{'abc'[n]}", exchange)
-        record = Record(
-            slot=slot,
-            key_id=key,
-            client_id=self.clients[n],
-            exchange=exchange,
-            digest="",
-            phase=phase,
-            reason=reason,
-            due_at=START - timedelta(minutes=1),
-            due_set_at=START,
-        )
-        await self.house.store.ledger.plan(self.leases[bridge], [record])
-        self.records[bridge, place] = (phase, reason), key
-
-    async def change_bridges(self, *, there: bool) -> None:
-        if there and SECOND not in self.bridges:
-            self.watch.begin(SECOND)
-            self.bridges.add(SECOND)
-        elif not there and SECOND in self.bridges:
-            self.watch.forget(SECOND)
-            self.bridges.remove(SECOND)
-        await self.route()
-
-    async def route(self) -> None:
-        exchanges = {EXCHANGES[1]: SECOND} if SECOND in self.bridges else {}
-        await write_routes(self.house.engine, Routes(BRIDGE, exchanges=exchanges))
-
-    async def count(self) -> None:
-        for bridge in self.bridges:
-            self.watch.counted(bridge, await take_census(self.house.engine, bridge, START))
-        self.watch.counted_keys(await count_keys(self.house.engine))
-
-    def expected(self, bridge: BridgeName) -> Counter[Standing]:
-        """Count every active key of this bridge, and what is still to go there.
-
-        What another key of the place left is nothing of its own.
-        """
-        standing = Counter[Standing]()
-        for place in {*self.keys, *(place for b, place in self.records if b == bridge)}:
-            written, key = self.records.get((bridge, place), (NEW, None))
-            wanted = self.active.get(place) and self.bridge_of(place) == bridge
-            leaves, known = written[0] in LEAVING, key == self.keys.get(place)
-            if leaves:
-                standing[written] += 1
-            if wanted and not (leaves and known):
-                standing[written if known else NEW] += 1
-        return standing
-
-    def bridge_of(self, place: Place) -> BridgeName:
-        return SECOND if place[1] == EXCHANGES[1] and SECOND in self.bridges else BRIDGE
 
 
 @settings(
@@ -197,10 +55,15 @@ async def test_after_any_life_each_gauge_is_a_plain_count(
         for reason in Reason:
             found = sum(n for (p, r), n in standing.items() if r is reason and p != Phase.LIVE)
             assert value("connectors_reason", bridge=bridge, reason=reason) == found
-        of_bridge = [written for (b, _), (written, _) in life.records.items() if b == bridge]
-        assert value("orphans", bridge=bridge) == sum(p in LEAVING for p, _ in of_bridge)
-        assert value("queue_due", bridge=bridge) == len(of_bridge)
-        assert value("queue_oldest_due_seconds", bridge=bridge) == 60 * bool(of_bridge)
+            old = [w.unready or 0 for w in life.unpaused(bridge) if is_unready(w, reason)]
+            oldest = 60 * max(old, default=0)
+            assert value("oldest_unready_seconds", bridge=bridge, reason=reason) == oldest
+        leaving = sum(written.phase in LEAVING for written in life.written(bridge))
+        assert value("orphans", bridge=bridge) == leaving
+        late = [-w.due for w in life.unpaused(bridge) if w.due is not None and w.due <= 0]
+        assert value("queue_due", bridge=bridge) == len(late)
+        assert value("queue_oldest_due_seconds", bridge=bridge) == 60 * max(late, default=0)
+        assert value("paused", bridge=bridge) == life.paused(bridge)
         for place in (place for place in life.keys if life.active[place]):
             if life.bridge_of(place) == bridge:
                 labels = {"bridge": bridge, "exchange": place[1], "verdict": "done"}
@@ -208,7 +71,14 @@ async def test_after_any_life_each_gauge_is_a_plain_count(
     counted = Counter(life.active.values())
     assert value("keys", active="true") == counted[True]
     assert value("keys", active="false") == counted[False]
+    assert value("null_updated_at_rows") == len(life.undated)
+    dropped = [written for b in {BRIDGE, SECOND} - life.bridges for written in life.written(b)]
+    assert value("dropped_connectors") == len(dropped)
     assert bridges_of(metrics) == life.bridges, "a bridge's series vanish with it"
+
+
+def is_unready(written: Written, reason: Reason) -> bool:
+    return written.reason is reason and written.phase not in SETTLED
 
 
 def bridges_of(metrics: Metrics) -> set[str]:

@@ -101,7 +101,10 @@ async def test_every_label_set_that_is_known_starts_at_zero(metrics: Metrics) ->
     ):
         assert value(metrics, name, **main) == 0
     assert value(metrics, "bridge_up", **main) is None, "nobody has asked it"
-    for name in ("decrypt_failures_total", "null_updated_at_rows", "listen_connected"):
+    for name in (
+        *("decrypt_failures_total", "null_updated_at_rows", "listen_connected"),
+        "dropped_connectors",
+    ):
         assert value(metrics, name) == 0
     assert value(metrics, "keys", active="true") == 0
 
@@ -286,7 +289,7 @@ async def test_who_lost_a_bridge_while_it_was_counted_exports_nothing_of_it(
         return count
 
     found = Census({("retrying", "unclear"): 5}, {"unclear": 2000.0}, 1, 2.0, 0)
-    for name, result in (("take_census", found), ("count_keys", KeyCount(5, 0, 1))):
+    for name, result in (("take_census", found), ("count_keys", KeyCount(5, 0, 1, 2))):
         with monkeypatch.context() as patch:
             patch.setattr(rounds, name, losing(getattr(rounds, name), result))
             parts.watch.lease_held(MAIN, held=True)
@@ -295,3 +298,4 @@ async def test_who_lost_a_bridge_while_it_was_counted_exports_nothing_of_it(
     assert value(parts.metrics, "connectors", bridge=MAIN, phase="retrying") == 0
     assert value(parts.metrics, "keys", active="true") == 0
     assert value(parts.metrics, "null_updated_at_rows") == 0
+    assert value(parts.metrics, "dropped_connectors") == 0

@@ -262,6 +262,12 @@ CASES = (
         of_bridge("orphans", "_x80 3x10"),
     ),
     Case(
+        "ConnectorsUnremovable",  # their bridge is named no more
+        {"bridgetender_dropped_connectors": "3x90"},
+        {"bridgetender_dropped_connectors": "0x90"},
+        {},
+    ),
+    Case(
         "WebhookFailing",
         of_bridge("webhook_waiting_seconds", "0+60x90"),
         of_bridge("webhook_waiting_seconds", "0+60x14 0x75"),

@@ -88,7 +88,7 @@ async def test_its_keys_become_live_with_the_credentials_that_are_stored(
         for key in (KEY_ID, OTHER_ID):
             await house.until_live(key)
     assert applied(house) == {"binance": "binance-api_key", "kraken": "kraken-api_key"}
-    assert await count_keys(found) == KeyCount(active=2, inactive=0, null_updated_at=0)
+    assert await count_keys(found) == KeyCount(2, 0, null_updated_at=0, dropped=0)
     assert [key.client for key in await house.status.keys()] == ["Acme", "Acme"]
 
 
