@@ -137,9 +137,10 @@ def code(page: Path) -> list[str]:
     return [*spans(page), *(line for b in blocks for line in b.replace("\\\n", " ").splitlines())]
 
 
-# Where our name is that of something else: a namespace, a unit, an image, a secret.
+# Where our name is that of something else: a namespace, a unit, an image, a secret, a database.
 COMMAND = re.compile(
-    r"(?<!-n )(?<!generic )(?<!status )(?<!-)\bbridgetender (?=(?:--)?[a-z])([^`|&;>#)]*)"
+    r"(?<!-[ndU] )(?<!deploy/)(?<!generic )(?<!status )(?<!-)\bbridgetender"
+    r" (?=(?:--)?[a-z])([^`|&;>#)]*)"
 )
 
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# A trial of docs/deploy-systemd.md: boots a small Debian in a container of systemd's own, follows the page's
-# words there, and sees both services become ready, reload, be killed by their watchdog, and drain.
+# A trial of docs/deploy-systemd.md and docs/alerts.md: boots a small Debian in a container of systemd's own, follows
+# their words there, and sees both services become ready, reload, be killed by their watchdog, and drain, and somebody
+# be told.
 # Needs root, mmdebstrap and systemd-nspawn; downloads some 200 MB. SUITE names another Debian: its Python and
 # that of $PYTHON, which downloads the packages, must be of one version.
 set -eu
@@ -15,7 +16,7 @@ place=$(mktemp -d /var/tmp/bridgetender-trial.XXXXXX)
 trap 'rm -rf "$place"' EXIT
 root=$place/root
 echo "A Debian with PostgreSQL, in $root"
-mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,python3-venv,postgresql,curl \
+mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,python3-venv,postgresql,curl,prometheus,prometheus-alertmanager \
   "${SUITE:-bookworm}" "$root"
 mkdir "$root/srv/bridgetender" "$root/srv/packages"
 git ls-files -z | tar -c --null -T - | tar -x -C "$root/srv/bridgetender"

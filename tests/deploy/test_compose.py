@@ -113,6 +113,14 @@ def test_prometheus_takes_its_settings(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_prometheus_asks_and_tells_who_is_among_the_containers() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus/compose.yml").read_text())
+    groups = (*config["scrape_configs"], *config["alerting"]["alertmanagers"])
+    named = [t for each in groups for s in each["static_configs"] for t in s["targets"]]
+    assert [each.split(":")[0] for each in named] == ["daemon", "bridge", "alertmanager"]
+    assert {each.split(":")[0] for each in named} <= SERVICES.keys()
+
+
 def test_the_image_is_made_of_what_is_here_for_a_user_without_rights() -> None:
     text = (DEPLOY / "Containerfile").read_text()
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
