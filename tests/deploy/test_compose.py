@@ -1,5 +1,6 @@
 """compose.yaml and the Containerfile fit the programs and the files that they name."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,15 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.__main__ import options as bridge_options
 from daemon.settings import Settings, read, unknown
 from daemon.vault import new_key
 from tests.conftest import installed
+from tests.deploy.programs import parsed
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"].startswith("bridgetender:")]
+RUN = json.loads(re.findall(r"^CMD (.+)$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)[0])
 SAID = {
     "database_url": "postgresql://bridgetender:long@postgres:5432/bridgetender",
     "encryption_key": new_key().reveal(),
@@ -89,10 +91,13 @@ def test_the_daemon_knows_every_setting_and_the_bridge_every_option(tmp_path: Pa
     assert unknown(environment) == []
     settings = read(environment, Settings)
     assert settings.bridges[0].access.token is not None
-    words = SERVICES["bridge"]["command"][3:]
-    options = bridge_options().parse_args(
-        [word.replace("/run/secrets", str(tmp_path)) for word in words]
-    )
+    started = {
+        name: parsed(
+            [w.replace("/run/secrets", str(tmp_path)) for w in SERVICES[name].get("command", RUN)]
+        )
+        for name in OURS
+    }
+    options = started["bridge"]
     assert settings.bridges[0].url.endswith(f"bridge:{options.port}")
     for name, port in {"bridge": options.port, "daemon": settings.health_port}.items():
         assert f"http://127.0.0.1:{port}/livez" in SERVICES[name]["healthcheck"]["test"][-1]

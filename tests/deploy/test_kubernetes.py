@@ -4,26 +4,39 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import kubernetes_validate
 import pytest
 import yaml
 
-from bridge.__main__ import options as bridge_options
+from bridge.door import OPEN
+from daemon.metrics import Metrics
 from daemon.settings import Settings, read, unknown
 from daemon.vault import new_key
+from daemon.vitals import Vitals
+from daemon.web.health import health_app
 from deploy.prometheus.make_rules import resource
 from tests.conftest import installed
+from tests.deploy.programs import parsed
+
+pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parent.parent.parent
 OVERLAYS = ("development", "production")
 OPERATORS = {"ServiceMonitor", "PrometheusRule"}
 """Kinds of the Prometheus operator, of which Kubernetes knows no schema."""
 KUBERNETES = "1.33"
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+
+HOLDS = {"emptyDir", "persistentVolumeClaim", "secret"}
+"""Kinds of volumes that show nothing of the node."""
 
 Thing = dict[str, Any]
 
@@ -51,8 +64,9 @@ def pods(overlay: str) -> Iterator[tuple[str, Thing]]:
 
 def containers(overlay: str) -> Iterator[tuple[str, Thing]]:
     for name, pod in pods(overlay):
-        for container in pod["spec"]["containers"]:
-            yield name, container
+        for kind in ("initContainers", "containers"):
+            for container in pod["spec"].get(kind, ()):
+                yield name, container
 
 
 def test_production_has_all_that_it_is_to_have() -> None:
@@ -100,6 +114,9 @@ def test_a_pod_is_nobody_and_has_no_token_of_the_cluster(overlay: str) -> None:
         spec = pod["spec"]
         assert spec["automountServiceAccountToken"] is False, name
         assert spec["enableServiceLinks"] is False, name
+        assert [key for key in spec if key.startswith("host")] == [], name
+        for volume in spec["volumes"]:
+            assert volume.keys() - {"name"} <= HOLDS, name
         context = spec["securityContext"]
         assert context["runAsNonRoot"] is True, name
         assert context["runAsUser"] == context["fsGroup"] == 10001, name
@@ -116,6 +133,7 @@ def test_a_container_can_change_nothing_of_itself_and_is_bounded(overlay: str) -
         }, name
         assert container["resources"]["requests"].keys() == {"cpu", "memory"}, name
         assert "memory" in container["resources"]["limits"], name
+        assert not [port for port in container.get("ports", ()) if "hostPort" in port], name
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -124,10 +142,43 @@ def test_what_serves_is_probed_at_ports_that_it_has(overlay: str) -> None:
     assert serving
     for name, container in serving:
         ports = {port["name"] for port in container["ports"]}
-        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-            assert container[probe]["httpGet"]["port"] in ports, (name, probe)
-        assert container["livenessProbe"]["httpGet"]["path"] == "/livez", name
-        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", name
+        assert {container[probe]["httpGet"]["port"] for probe in PROBES} <= ports, name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+async def test_a_daemon_without_its_database_is_kept_and_gets_no_traffic(overlay: str) -> None:
+    daemon = dict(containers(overlay))["bridgetender"]
+    probes = [daemon[probe]["httpGet"] for probe in PROBES]
+    assert [probe.keys() for probe in probes] == [{"path", "port"}] * 3  # and so plain HTTP
+    vitals = Vitals(database="away")
+    transport = httpx.ASGITransport(health_app(vitals, Metrics().registry))
+    async with httpx.AsyncClient(transport=transport, base_url="http://pod") as kubelet:
+        said = [(await kubelet.get(probe["path"])).status_code for probe in probes]
+        assert said == [200, 200, 503]
+        vitals.started, vitals.database, vitals.schema, vitals.keyring = True, None, None, None
+        said = [(await kubelet.get(probe["path"])).status_code for probe in probes]
+        assert said == [200, 200, 200]
+
+
+def test_the_bridge_is_probed_by_tls_where_no_token_is_asked_for() -> None:
+    bridge = dict(containers("production"))["bridgetender-bridge"]
+    assert any(word.startswith("--tls-cert=") for word in bridge["args"])
+    probes = [bridge[probe]["httpGet"] for probe in PROBES]
+    assert [probe.get("scheme") for probe in probes] == ["HTTPS"] * 3
+    assert [probe["path"] for probe in probes] == ["/livez", "/livez", "/readyz"]
+    assert {probe["path"] for probe in probes} <= OPEN
+
+
+def test_a_node_can_be_drained_and_an_upgrade_keeps_what_is_ready() -> None:
+    """A budget that needs all replicas would hold up the node of each."""
+    budgets = {
+        b["metadata"]["name"]: b["spec"] for b in of_kind("production", "PodDisruptionBudget")
+    }
+    daemons = {d["metadata"]["name"]: d["spec"] for d in of_kind("production", "Deployment")}
+    assert budgets
+    for name, budget in budgets.items():
+        assert daemons[name]["replicas"] > budget["minAvailable"] > 0
+        assert daemons[name]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -185,15 +236,30 @@ def test_the_daemon_knows_every_setting_and_finds_it_in_a_file_of_its_secret(
         assert settings.bridges[0].access.token is not None
 
 
-def test_the_bridge_has_every_option_that_it_is_started_with(tmp_path: Path) -> None:
-    bridge = dict(containers("production"))["bridgetender-bridge"]
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_program_knows_what_it_is_started_with(overlay: str, tmp_path: Path) -> None:
     (tmp_path / "bridge_token").write_text("a-token-of-the-bridge-long-enough")
-    words = [re.sub(r"=/run/secrets/[\w-]+", f"={tmp_path}", word) for word in bridge["args"][3:]]
-    options = bridge_options().parse_args(words)
-    assert options.port == bridge["ports"][0]["containerPort"]
-    assert options.tls_cert
-    assert options.tls_key
-    assert options.token_file
+    for name, container in containers(overlay):
+        words = [re.sub(r"=/run/secrets/[\w-]+", f"={tmp_path}", w) for w in container["args"]]
+        options = parsed(words)
+        if name == "bridgetender-bridge":
+            assert options.port == container["ports"][0]["containerPort"]
+            assert options.tls_cert
+            assert options.tls_key
+            assert options.token_file
+
+
+def test_the_daemon_asks_a_bridge_that_is_there_by_its_name_and_port() -> None:
+    (url,) = (
+        each["value"]
+        for name, container in containers("production")
+        for each in container.get("env", ())
+        if each["name"] == "TRADING_BRIDGE_URL"
+    )
+    services = {s["metadata"]["name"]: s["spec"] for s in of_kind("production", "Service")}
+    found = urlsplit(url)
+    assert found.scheme == "https"
+    assert found.port in [port["port"] for port in services[found.hostname]["ports"]]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -229,6 +295,55 @@ def test_nobody_is_let_in_but_to_ports_that_are_listened_on() -> None:
     }
     assert let_in["bridgetender-daemon"] == listened["bridgetender"]
     assert let_in["bridgetender-bridge"] == listened["bridgetender-bridge"]
+
+
+def test_every_pod_has_a_policy_and_every_policy_a_pod() -> None:
+    labels = {name: pod["metadata"]["labels"] for name, pod in pods("production")}
+    known = {pair for each in labels.values() for pair in each.items()}
+    chosen = Counter[str]()
+    for policy in of_kind("production", "NetworkPolicy"):
+        for selector in selectors(policy["spec"]):
+            assert pairs(selector) <= known, policy
+        if pairs(policy["spec"]["podSelector"]):  # those of everybody let nobody do anything
+            chosen.update(name for name in labels if selects(policy["spec"], labels[name]))
+    assert chosen == dict.fromkeys(labels, 1)
+
+
+def test_our_pods_reach_each_other_at_the_ports_that_they_listen_on() -> None:
+    listened = {
+        name: {(port["containerPort"], "TCP") for port in container.get("ports", ())}
+        for name, container in containers("production")
+    }
+    reached = {}
+    for policy in of_kind("production", "NetworkPolicy"):
+        for rule in policy["spec"].get("egress", ()):
+            for peer in rule.get("to", ()):
+                for name, pod in pods("production"):
+                    if "podSelector" in peer and selects(peer, pod["metadata"]["labels"]):
+                        reached[name] = {(port["port"], port["protocol"]) for port in rule["ports"]}
+    assert reached == {"bridgetender-bridge": listened["bridgetender-bridge"]}
+
+
+def selectors(spec: Thing) -> Iterator[Thing]:
+    """Yield every selector of pods in a policy."""
+    yield spec["podSelector"]
+    for rule in (*spec.get("ingress", ()), *spec.get("egress", ())):
+        peers = (*rule.get("from", ()), *rule.get("to", ()))
+        yield from (peer["podSelector"] for peer in peers if "podSelector" in peer)
+
+
+def pairs(selector: Thing) -> set[tuple[str, str]]:
+    """Return every label that a selector names."""
+    found = set(selector.get("matchLabels", {}).items())
+    for each in selector.get("matchExpressions", ()):
+        assert each["operator"] == "In"
+        found |= {(each["key"], value) for value in each["values"]}
+    return found
+
+
+def selects(holder: Thing, labels: Thing) -> bool:
+    named = pairs(holder["podSelector"])
+    return all(labels.get(key) in {v for k, v in named if k == key} for key, _ in named)
 
 
 def test_the_operator_gets_the_very_rules_that_are_tested() -> None:

@@ -1,0 +1,26 @@
+"""What a manifest starts, parsed by the very programs that it names."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from bridge.__main__ import options
+from daemon.cli.app import app
+
+
+def parsed(words: Sequence[str]) -> Any:
+    """Return the bridge's options, or a command's parameters.
+
+    Raises SystemExit or TyperException for what would not start.
+    """
+    match words:
+        case ["python", "-m", "bridge", *more]:
+            return options().parse_args(more)
+        case ["bridgetender", *more]:
+            group: Any = typer.main.get_command(app)
+            context = group.make_context("bridgetender", list(more))
+            name, command, rest = group.resolve_command(context, list(more))
+            return command.make_context(name, rest).params
+        case _:
+            raise AssertionError(f"not of ours: {words}")
