@@ -259,7 +259,10 @@ def test_the_daemon_asks_a_bridge_that_is_there_by_its_name_and_port() -> None:
     services = {s["metadata"]["name"]: s["spec"] for s in of_kind("production", "Service")}
     found = urlsplit(url)
     assert found.scheme == "https"
-    assert found.port in [port["port"] for port in services[found.hostname]["ports"]]
+    service = services[found.hostname]
+    bridge = dict(pods("production"))["bridgetender-bridge"]["metadata"]["labels"]
+    assert service["selector"].items() <= bridge.items()
+    assert found.port in [port["port"] for port in service["ports"]]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
