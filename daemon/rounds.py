@@ -128,6 +128,12 @@ async def count(parts: Parts) -> None:
 
 
 async def tell_owners(parts: Parts, herald: Herald) -> None:
+    await _tell_some(parts, herald)
+    while herald.more:
+        await _tell_some(parts, herald)
+
+
+async def _tell_some(parts: Parts, herald: Herald) -> None:
     webhook, held = webhook_of(parts.settings), _held(parts)
     waiting = await herald.round(webhook, held) if webhook else dict.fromkeys(held, 0.0)
     for name, seconds in waiting.items():

@@ -9,9 +9,10 @@ import base64
 import hashlib
 import hmac
 import json
-import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 from uuid import UUID, uuid5
 
 import anyio
@@ -23,11 +24,12 @@ from daemon.settings import Settings
 from daemon.store.notices import Notice
 from daemon.values import signing_key
 from daemon.words import sentence
-from reconciler.model import Instant, Secret
+from reconciler.model import Instant, Phase, Reason, Secret
 
 PATIENCE = 10.0
 """Seconds that one delivery may take, whatever the receiver does."""
-_PHASES = {"parked": "parked", "recovered": "live"}
+_MANNERS, _SHORT = 1.0, 65_536
+"""Seconds and bytes of an answer, once its status is known."""
 _MESSAGES = UUID("5b0c4f9e-6c0f-4d0c-9a35-3f0d0c4a7f21")
 
 
@@ -69,6 +71,12 @@ def message_id(notice: Notice) -> str:
     return str(uuid5(_MESSAGES, ":".join(map(str, said))))
 
 
+def phase(notice: Notice) -> Phase:
+    if notice.state == "recovered":
+        return Phase.LIVE
+    return Phase.CONFLICT if notice.reason == Reason.CREDENTIALS_TAKEN else Phase.PARKED
+
+
 def body(notice: Notice, console: str | None) -> bytes:
     path = f"/console/keys/{notice.key_id}"
     said = {
@@ -79,7 +87,7 @@ def body(notice: Notice, console: str | None) -> bytes:
             "key_id": str(notice.key_id),
             "exchange": notice.exchange,
             "bridge": notice.bridge,
-            "phase": _PHASES[notice.state],
+            "phase": phase(notice),
             "reason": notice.reason,
             "words": sentence(notice.reason),
             "console": (console or "").rstrip("/") + path,
@@ -95,42 +103,55 @@ def signature(secret: Secret, message: str, timestamp: int, said: bytes) -> str:
 
 
 class Sender:
-    """Sends messages; what it needs for TLS is read once, and not on the event loop."""
+    """Sends messages over connections that they share. To be entered and left."""
 
-    def __init__(self) -> None:
-        self._tls: ssl.SSLContext | None = None
+    def __init__(self, webhook: Webhook) -> None:
+        self._webhook = webhook
+        self._client: httpx.AsyncClient
 
-    async def send(self, webhook: Webhook, notice: Notice, now: Instant) -> Failure | None:
+    async def __aenter__(self) -> Self:
+        tls = await anyio.to_thread.run_sync(lambda: httpx.create_ssl_context(trust_env=False))
+        self._client = httpx.AsyncClient(
+            verify=tls, trust_env=False, follow_redirects=False, timeout=PATIENCE
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def send(self, notice: Notice, now: Instant) -> Failure | None:
         """Return why it did not arrive, in words without the address, or None."""
-        said, message = body(notice, webhook.console), message_id(notice)
+        said, message = body(notice, self._webhook.console), message_id(notice)
         timestamp = round(now.timestamp())
         headers = {
             "content-type": "application/json",
             "user-agent": "bridgetender",
             "webhook-id": message,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": signature(webhook.secret, message, timestamp, said),
+            "webhook-signature": signature(self._webhook.secret, message, timestamp, said),
         }
         try:
             with anyio.fail_after(PATIENCE):
-                answer = await self._post(webhook.url, said, headers)
+                answer = await self._post(said, headers)
         except TimeoutError:
             return Failure(f"no answer within {PATIENCE:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             return Failure(type(error).__name__)
         return None if answer.is_success else _failure(answer, now)
 
-    async def _post(self, url: Secret, said: bytes, headers: dict[str, str]) -> httpx.Response:
-        if self._tls is None:
-            self._tls = await anyio.to_thread.run_sync(
-                lambda: httpx.create_ssl_context(trust_env=False)
-            )
-        client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False)
-        async with (
-            client,
-            client.stream("POST", url.reveal(), content=said, headers=headers) as got,
-        ):
-            return got  # nobody reads its body
+    async def _post(self, said: bytes, headers: dict[str, str]) -> httpx.Response:
+        url = self._webhook.url.reveal()
+        async with self._client.stream("POST", url, content=said, headers=headers) as got:
+            await _hear_out(got)
+            return got
+
+
+async def _hear_out(answer: httpx.Response) -> None:
+    """Let a short answer end, so that its connection serves for the next; nobody reads it."""
+    with suppress(httpx.HTTPError), anyio.move_on_after(_MANNERS):
+        async for _ in answer.aiter_raw():
+            if answer.num_bytes_downloaded > _SHORT:
+                return
 
 
 def _failure(answer: httpx.Response, now: Instant) -> Failure:

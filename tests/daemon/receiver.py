@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any
 
 
@@ -44,6 +44,9 @@ class Receiver:
     statuses: dict[str, int] = field(default_factory=dict)
     """What it answers to messages about single keys, by their ids."""
     headers: dict[str, str] = field(default_factory=dict)
+    crowd: Barrier | None = None
+    """How many have to be there at once before one is answered."""
+    connections: int = 0
     got: list[Message] = field(default_factory=list)
 
     @property
@@ -62,11 +65,19 @@ def receiving() -> Iterator[Receiver]:
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            receiver.connections += 1
+
         def do_POST(self) -> None:
             said = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             message = Message(headers, said)
             receiver.got.append(message)
+            if receiver.crowd:
+                receiver.crowd.wait(10)
             self.send_response(receiver.answer_to(message))
             for name, value in receiver.headers.items():
                 self.send_header(name, value)

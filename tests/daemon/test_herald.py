@@ -1,18 +1,20 @@
 """Whoever owns a key hears when it is parked and when it is well again, and not more than that."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daemon import webhook
+from daemon import herald, webhook
 from daemon.herald import Herald
 from daemon.metrics import Metrics
 from daemon.webhook import Webhook
 from reconciler.model import ClientId, KeyId, Lease, Phase, Reason, Record, Secret, Slot
+from tests.contracts.postgres import PostgresWorld
 from tests.daemon.house import House
 from tests.daemon.receiver import Receiver, receiving
 from tests.fakes import BRIDGE, START, HandClock
@@ -192,7 +194,7 @@ async def test_a_dead_receiver_is_asked_ever_more_rarely_whatever_there_is_to_te
     await scene.stands(*PARKED, *(f"exchange{number}" for number in range(20)))
     for _ in range(60):
         await scene.turn(timedelta(seconds=1))
-    assert len(receiver.got) == 6, "after 0, 1, 3, 7, 15, 31 seconds"
+    assert len(receiver.got) == 8 + 5, "all at once, then one after 1, 3, 7, 15, 31 seconds"
 
 
 @pytest.mark.parametrize("status", [422, 500], ids=str)
@@ -238,6 +240,72 @@ async def test_news_after_a_restore_is_no_repetition_of_what_was_told_under_its_
     assert len({message.id for message in receiver.got}) == 3
 
 
+async def test_what_is_paused_is_told_when_that_ends_if_it_is_still_so(
+    scene: Scene, receiver: Receiver
+) -> None:
+    receiver.status = 500
+    await scene.stands(*PARKED)
+    world = scene.house.world
+    await world.pause("all")
+    await world.wish(scene.key)  # as a restore does
+    receiver.status = 200
+    await scene.stands(*PARKED, "kraken")
+    await scene.turn(5 * MINUTES)
+    assert (len(receiver.got), scene.waiting) == (1, 0)
+    await world.resume("all")
+    await scene.turn(5 * MINUTES)
+    assert len(receiver.about(scene.key)) == 1, "it is about to be tried again"
+    assert len(receiver.about(scene.keys["kraken"])) == 1
+    await scene.stands(Phase.PENDING, Reason.REINITIALIZE)  # which grants the wish
+    await scene.stands(*LIVE)
+    assert receiver.types == ["key.parked", "key.parked", "key.recovered"]
+
+
+async def test_no_key_of_a_client_that_the_firm_has_paused_is_told_of(
+    scene: Scene, receiver: Receiver
+) -> None:
+    await scene.house.world.set_client_status(scene.client, "PAUSED")
+    await scene.stands(*PARKED)
+    assert receiver.got == []
+    await scene.house.world.set_client_status(scene.client, "ACTIVE")
+    await scene.turn(2 * MINUTES)
+    assert receiver.types == ["key.parked"]
+
+
+async def test_that_somebody_else_has_the_same_credentials_is_told(
+    scene: Scene, receiver: Receiver
+) -> None:
+    await scene.stands(Phase.CONFLICT, Reason.CREDENTIALS_TAKEN)
+    (message,) = receiver.got
+    assert message.type == "key.parked"
+    assert message.content["data"]["phase"] == "conflict"
+    assert message.content["data"]["words"] == "another client has the same credentials"
+
+
+async def test_many_messages_go_eight_at_once_over_connections_that_they_share(
+    scene: Scene, receiver: Receiver
+) -> None:
+    receiver.crowd = Barrier(8)
+    await scene.stands(*PARKED, *(f"exchange{number}" for number in range(23)))
+    assert (len(receiver.got), receiver.connections) == (24, 8)
+    assert scene.sent("ok") == 24
+
+
+async def test_what_was_not_taken_at_first_does_not_wait_behind_the_others(
+    scene: Scene, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(herald, "BATCH", 2)
+    receiver.statuses[str(scene.key)] = 422
+    await scene.stands(*PARKED)
+    receiver.statuses.clear()
+    await scene.stands(*PARKED, *(f"exchange{number}" for number in range(4)))
+    await scene.turn(MINUTES)
+    assert len(receiver.about(scene.key)) == 2
+    assert (len(receiver.got), scene.herald.more) == (1 + 2 + 2, True)
+    await scene.turn()
+    assert (len(receiver.got), scene.herald.more) == (1 + 5, False)
+
+
 async def test_no_redirect_is_followed(scene: Scene, receiver: Receiver) -> None:
     receiver.status = 307  # which asks for the very message to be posted elsewhere
     receiver.headers = {"location": f"{receiver.url}/elsewhere"}
@@ -266,10 +334,21 @@ async def test_a_receiver_that_never_answers_is_not_waited_for(
     assert scene.sent("failed") == 1
 
 
-async def test_a_key_that_is_gone_is_spoken_of_no_more(scene: Scene, receiver: Receiver) -> None:
+async def delete(world: PostgresWorld, key: KeyId) -> None:
+    await world.delete_key(key)
+
+
+async def disable(world: PostgresWorld, key: KeyId) -> None:
+    await world.set_key_active(key, active=False)
+
+
+@pytest.mark.parametrize("leave", [delete, disable])
+async def test_a_key_that_is_gone_is_spoken_of_no_more(
+    scene: Scene, receiver: Receiver, leave: Callable[[PostgresWorld, KeyId], Awaitable[None]]
+) -> None:
     receiver.status = 500
     await scene.stands(*PARKED)
-    await scene.house.world.delete_key(scene.key)
+    await leave(scene.house.world, scene.key)
     scene.herald = scene.new_herald()
     await scene.turn(MINUTES)
     assert len(receiver.got) == 1
