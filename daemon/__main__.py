@@ -1,8 +1,10 @@
 """Settings -> one daemon that runs until it is told to stop."""
 
 import os
+import shlex
 import signal
 import sys
+from collections.abc import Sequence
 
 import anyio
 import structlog
@@ -52,5 +54,15 @@ async def _run(settings: Settings) -> None:
         await supervise.run(means.settings, lambda: means.fill(read(os.environ, Settings)))
 
 
+def _no_command(arguments: Sequence[str]) -> int:
+    meant = shlex.join(["bridgetender", *arguments])
+    sys.stderr.write(
+        f"bridgetender: 'python -m daemon' is 'bridgetender run' and takes nothing: try '{meant}'\n"
+    )
+    return BAD_SETTINGS
+
+
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        sys.exit(_no_command(sys.argv[1:]))
     sys.exit(main())

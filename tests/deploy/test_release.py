@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
@@ -124,6 +125,12 @@ def test_the_version_is_said_once_and_heard_everywhere(installed: Path, place: P
     assert said["console"] == f"Bridgetender {OTHER}"
     assert len(said["metrics"]) == 2
     assert all(f'version="{OTHER}"' in line for line in said["metrics"])
+
+
+def test_the_pages_on_installing_name_the_image_of_this_version() -> None:
+    pages = "".join(page.read_text() for page in (ROOT / "docs").glob("deploy-*.md"))
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert set(re.findall(r"bridgetender:(\d[\w.]*)", pages)) == {version}
 
 
 def test_the_demo_runs_from_the_wheel_with_no_source_near(installed: Path, place: Path) -> None:

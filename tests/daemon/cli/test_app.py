@@ -106,6 +106,19 @@ def test_run_and_the_module_are_the_same_and_name_every_wrong_setting() -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_the_module_starts_no_daemon_for_who_meant_a_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "daemon", "status"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={},
+        timeout=60,
+    )
+    assert done.returncode == Code.USAGE
+    assert "try 'bridgetender status'" in done.stderr
+
+
 NEEDS = {
     ("migrate",): {"DATABASE_URL"},
     ("status",): {"DATABASE_URL"},
