@@ -2,13 +2,14 @@
 
 import argparse
 import ipaddress
-import ssl
+import signal
 from pathlib import Path
 from socket import socket
 from typing import Any, NamedTuple
 
 from bridge.collector import COLLECTOR
 from bridge.exposed import warn_of_exposed
+from bridge.identity import Identity
 from bridge.logs import configure
 
 
@@ -19,6 +20,7 @@ class Token(NamedTuple):
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until told to stop."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # unheard, it would end us and all connectors
     parser = options()
     asked = parser.parse_args(arguments)
     if objection := _unsafe(asked):
@@ -38,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         exchange_origin=asked.exchange_origin,
         paced=asked.paced or None,
         egress=rules,
+        certificate_expires=None if tls is None else lambda: tls.expires,
     )
     app = create_app(settings)
     bound, address = _bound(parser, asked)
@@ -92,20 +95,16 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _tls(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[Path, Path] | None:
-    """Return the files of certificate and key, tried out, or name what is wrong and end."""
+def _tls(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> Identity | None:
+    """Return certificate and key, tried out, or name what is wrong and end."""
     if asked.tls_cert is None and asked.tls_key is None:
         return None
     if asked.tls_cert is None or asked.tls_key is None or asked.uds is not None:
         parser.error("arguments --tls-cert, --tls-key: expected both, and no --uds")
     try:
-        # Without a passphrase to give, OpenSSL would ask the terminal.
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            asked.tls_cert, asked.tls_key, password=lambda: ""
-        )
+        return Identity(asked.tls_cert, asked.tls_key)
     except (OSError, ValueError):
         parser.error("arguments --tls-cert, --tls-key: expected a certificate and its key as PEM")
-    return asked.tls_cert, asked.tls_key
 
 
 def _bound(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[socket, str]:

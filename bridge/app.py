@@ -1,7 +1,7 @@
 """Puts the bridge together: settings, what lives as long as the process, who is asked first."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -32,6 +32,7 @@ class Settings:
     `timeout_s` bounds one request to an exchange, `limit_s` all that one question needs. `paced`:
     keep to each exchange's rate; None means unless a stand-in is asked. Markets are loaded anew
     about every `refresh_s`. `egress` says by which way which exchanges and accounts ask.
+    `certificate_expires` returns when the certificate that is shown ends, in Unix time.
     """
 
     token: str | None = None
@@ -41,6 +42,7 @@ class Settings:
     paced: bool | None = None
     refresh_s: float = 3600.0
     egress: Rules = NO_RULES
+    certificate_expires: Callable[[], float] | None = None
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -67,7 +69,7 @@ async def _service(settings: Settings) -> AsyncIterator[Service]:
         log.warning("exchanges_replaced_by_a_stand_in", origin=settings.exchange_origin)
     async with ways(settings.egress, settings.exchange_origin) as found:
         registry = Registry()
-        metrics = Metrics(registry.boot_id)
+        metrics = Metrics(registry.boot_id, settings.certificate_expires)
         shelf = Shelf(
             found,
             timeout_s=settings.timeout_s,

@@ -5,7 +5,7 @@ that the bridge knows (exchanges, ways out, states, codes), never what a client 
 """
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -38,7 +38,9 @@ _DIRECT = "direct"
 class Metrics:
     """A registry of its own, so that two bridges in one process do not meet."""
 
-    def __init__(self, boot_id: str) -> None:
+    def __init__(
+        self, boot_id: str, certificate_expires: Callable[[], float] | None = None
+    ) -> None:
         disable_created_metrics()  # a second series for each, of which nobody asks
         self._registry = registry = CollectorRegistry()
         self._own: list[tuple[MetricWrapperBase, tuple[str, ...]]] = []
@@ -97,6 +99,11 @@ class Metrics:
         )
         self._longest = gauge("event_loop_lag_longest_seconds", "The longest since the start.")
         self._late = 0.0
+        name, words = "certificate_expiry_timestamp_seconds", "When the certificate ends, with TLS."
+        expiry = noted(Gauge(f"bridge_{name}", words, registry=None), ())
+        if certificate_expires is not None:  # else a 0 would be one that ended long ago
+            expiry.set_function(certificate_expires)
+            registry.register(expiry)
         gauge("boot_info", "This process.", "boot_id").labels(boot_id).set(1)
         build = gauge("build_info", "What runs here.", "version", "ccxt", "python")
         ours = version("bridgetender")

@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 
 from bridge.gate import Gate
+from bridge.identity import Identity
 from bridge.notify import Watchdog, notify
 
 GRACE_S = 7.0  # with what uvicorn and the lifespan take, within the 10 s that a supervisor gives
@@ -24,9 +25,11 @@ _LAST_BYTES_S = 1  # for sending what is ready to those who read slowly
 class _Server(uvicorn.Server):
     """Prints its address as one JSON line once it accepts connections; stops by way of its gate."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate, address: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, gate: Gate, address: str, tls: Identity | None
+    ) -> None:
         super().__init__(config)
-        self._gate, self._address = gate, address
+        self._gate, self._address, self._tls = gate, address, tls
         self._watchdog = Watchdog()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -44,6 +47,8 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         self._watchdog.feed()
+        if self._tls is not None:
+            self._tls.look()
         self.should_exit |= self._gate.sweep()
         return await super().on_tick(counter)
 
@@ -87,14 +92,15 @@ def run(
     bound: socket.socket,
     address: str,
     grace_s: float = GRACE_S,
-    tls: tuple[Path, Path] | None = None,
+    tls: Identity | None = None,
 ) -> None:
     """Serve *app* until SIGTERM or SIGINT, and *grace_s* longer if need be; then return.
 
-    *tls* are the files of a certificate and of its key.
+    On SIGHUP a certificate is read anew, changed or not.
     """
     if tls is not None:
         address = address.replace("http://", "https://")
+        signal.signal(signal.SIGHUP, lambda *_: tls.hurry())
     gate = Gate(app, grace_s)
     for name in (signal.SIGTERM, signal.SIGINT):
         # For the moments before and after uvicorn's own; the default would kill us.
@@ -106,11 +112,11 @@ def run(
         server_header=False,
         timeout_graceful_shutdown=_LAST_BYTES_S,
         lifespan="on",
-        ssl_certfile=tls and tls[0],
-        ssl_keyfile=tls and tls[1],
     )
+    config.load()
+    config.ssl = None if tls is None else tls.context
     try:
-        _Server(config, gate, address).run(sockets=[bound])
+        _Server(config, gate, address, tls).run(sockets=[bound])
     finally:
         if bound.family == socket.AF_UNIX:
             Path(address.removeprefix("unix:")).unlink(missing_ok=True)

@@ -3,6 +3,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def test_beyond_this_machine_it_listens_by_tls_and_with_a_token_or_not_at_all(
     host, tls = ("--host", "0.0.0.0"), ("--tls-cert", certificate, "--tls-key", key)
     for half in ((), ("--token-file", token), tls):
         assert "0.0.0.0 is beyond this machine" in refused(*host, *half)
-    _, address = start("bridge", *host, "--port", 0, "--token-file", token, *tls)
+    bridge, address = start("bridge", *host, "--port", 0, "--token-file", token, *tls)
     assert address.startswith("https://")
     trusting = ssl.create_default_context(cafile=authority.file)
     url = address.replace("0.0.0.0", "127.0.0.1")
@@ -75,16 +76,30 @@ def test_beyond_this_machine_it_listens_by_tls_and_with_a_token_or_not_at_all(
         assert client.get("/accounts").status_code == 401
         client.headers["Authorization"] = "Bearer hunter2-token"
         assert client.get("/accounts").status_code == 200
+        assert "bridge_certificate_expiry_timestamp_seconds 1" in client.get("/metrics").text
+    shows_what_lies_there_now(bridge, httpx.URL(url).port, authority)
 
 
-def test_an_address_that_cannot_be_had_is_named(tmp_path: Path) -> None:
+def shows_what_lies_there_now(bridge: Any, port: int | None, authority: Authority) -> None:
+    """It takes a new certificate by itself, and any when it is told to, which does not end it."""
+    assert port is not None
+    certificate, _ = authority.issue("bridge")
+    end = time.monotonic() + 60
+    while ssl.get_server_certificate(("127.0.0.1", port)) != certificate.read_text():
+        assert time.monotonic() < end
+    bridge.send_signal(signal.SIGHUP)
+    bridge.send_signal(signal.SIGTERM)
+    _, said = bridge.communicate(timeout=30)
+    assert bridge.returncode == 0
+    assert said.count('"event": "certificate_taken"') == 2
+
+
+def test_an_address_that_cannot_be_had_is_named() -> None:
     with closing(bind("127.0.0.1", 0)[0]) as taken:
         taken.listen()
         port = taken.getsockname()[1]
         told = refused("--port", port)
     assert f"argument --port: 127.0.0.1:{port} cannot be used (Address already in use)" in told
-    told += refused("--uds", tmp_path / "nowhere" / "bridge.sock")
-    assert "bridge.sock cannot be used (No such file or directory); choose another" in told
     assert "Traceback" not in told
 
 
