@@ -1,5 +1,6 @@
 """The line to one bridge: one HTTP client, bounded in size and time, that goes nowhere else."""
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from httpx_aiohttp import AiohttpTransport
 from daemon.bridges.access import Access
 from daemon.bridges.address import Address, address
 from daemon.bridges.sockets import make_socket
-from daemon.bridges.tls import tls_context
+from daemon.bridges.tls import Trust
 from daemon.bridges.translate import Answer, Wording, translated
 from reconciler.fence import pass_fence
 from reconciler.verdicts import Unclear
@@ -150,7 +151,15 @@ class _Fenced(aiohttp.BaseConnector):
 class _UnixConnector(_Fenced, aiohttp.UnixConnector): ...
 
 
-class _TCPConnector(_Fenced, aiohttp.TCPConnector): ...
+class _TCPConnector(_Fenced, aiohttp.TCPConnector):
+    """Goes by the certificates that lie there when it connects; open connections last."""
+
+    def __init__(self, trust: Trust, **more: Any) -> None:
+        super().__init__(ssl=trust.context(), **more)
+        self._trust = trust
+
+    def _get_ssl_context(self, req: aiohttp.ClientRequest) -> ssl.SSLContext | None:
+        return self._trust.context() if req.is_ssl() else None
 
 
 @asynccontextmanager
@@ -169,16 +178,16 @@ async def open_line(
 
 
 def _transport(where: Address, access: Access, connections: int) -> AiohttpTransport:
-    tls = tls_context(access)
+    trust = Trust(access)
     proxy = httpx.Proxy(access.proxy.reveal()) if access.proxy else None
 
     def session() -> aiohttp.ClientSession:
         connector = (
             _UnixConnector(where.uds, limit=connections)
             if where.uds
-            else _TCPConnector(limit=connections, ssl=tls, socket_factory=make_socket)
+            else _TCPConnector(trust, limit=connections, socket_factory=make_socket)
         )
         # A cookie that is kept would be sent with another client's keys.
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    return AiohttpTransport(verify=tls, trust_env=False, proxy=proxy, client=session)
+    return AiohttpTransport(verify=trust.context(), trust_env=False, proxy=proxy, client=session)

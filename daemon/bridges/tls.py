@@ -4,9 +4,55 @@ import ssl
 from pathlib import Path
 
 import httpx
+import structlog
 
 from daemon.bridges.access import Access
 from daemon.bridges.address import BadBridgeUrl
+
+log = structlog.get_logger()
+Stamp = tuple[tuple[int, ...] | None, ...]
+
+
+class Trust:
+    """What new connections use: made anew once its files are others. Raises BadBridgeUrl."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._taken = self._refused = self._stamp()
+        self._context = tls_context(access)
+
+    def context(self) -> ssl.SSLContext:
+        """Return it. Files that will not do are told once, and the last ones that did are used."""
+        if (found := self._stamp()) != self._taken:
+            self._renew(found)
+        return self._context
+
+    def _renew(self, found: Stamp) -> None:
+        try:
+            self._context = tls_context(self._access)
+        except BadBridgeUrl as error:
+            if found != self._refused:
+                log.warning("certificates_unusable", reason=str(error))
+            self._refused = found
+        else:
+            self._taken = found
+            log.info("certificates_taken", files=[str(file) for file in self._files()])
+
+    def _files(self) -> list[Path]:
+        access = self._access
+        return [file for file in (access.ca_file, access.cert_file, access.key_file) if file]
+
+    def _stamp(self) -> Stamp:
+        return tuple(_dated(file) for file in self._files())
+
+
+def _dated(file: Path) -> tuple[int, ...] | None:
+    """Return what another file at that place, or other contents, would change."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
 
 
 def tls_context(access: Access) -> ssl.SSLContext:

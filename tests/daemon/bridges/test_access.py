@@ -8,6 +8,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.bridges.access import Access
 from daemon.bridges.address import BadBridgeUrl
@@ -94,6 +95,64 @@ async def test_a_bridge_may_ask_for_a_client_certificate(
         with pytest.raises((Unavailable, Unclear)):
             await observe(url, Access(ca_file=authority.file))
     assert heard == len(story.heard)
+
+
+def each_time_anew(_: Asked) -> Said:
+    return Reply(200, b"{}", {"Connection": "close"})
+
+
+async def test_a_renewed_ca_is_believed_without_a_restart_and_the_old_one_no_more(
+    authority: Authority, tmp_path: Path
+) -> None:
+    renewed, mounted, shown = Authority(tmp_path, "renewed"), tmp_path / "ca", server(authority)
+    mounted.write_bytes(authority.file.read_bytes())
+    async with (
+        serving(each_time_anew, tls=shown) as url,
+        open_line(url, access=Access(ca_file=mounted)) as line,
+    ):
+        await line.ask("GET", "", seconds=5)
+        mounted.write_bytes(renewed.file.read_bytes())
+        with pytest.raises(Unavailable, match="not trusted"):
+            await line.ask("GET", "", seconds=5)
+        shown.load_cert_chain(*renewed.issue("bridge"))
+        await line.ask("GET", "", seconds=5)
+
+
+async def test_files_that_are_half_written_leave_the_last_ones_and_are_told_once(
+    authority: Authority, tmp_path: Path
+) -> None:
+    mounted = tmp_path / "ca"
+    mounted.write_bytes(authority.file.read_bytes())
+    access = Access(ca_file=mounted)
+    async with (
+        serving(each_time_anew, tls=server(authority)) as url,
+        open_line(url, access=access) as line,
+    ):
+        with capture_logs() as logs:
+            mounted.write_text("-----BEGIN CERTIFICATE-----")
+            for _ in range(2):
+                await line.ask("GET", "", seconds=5)
+            mounted.unlink()
+            await line.ask("GET", "", seconds=5)
+            mounted.write_bytes(authority.file.read_bytes())
+            await line.ask("GET", "", seconds=5)
+    told = [each["event"] for each in logs]
+    assert told == [*["certificates_unusable"] * 2, "certificates_taken"]
+
+
+async def test_a_renewed_client_certificate_is_shown_without_a_restart(
+    authority: Authority, tmp_path: Path
+) -> None:
+    cert_file, key_file = authority.issue("daemon")
+    access = Access(ca_file=authority.file, cert_file=cert_file, key_file=key_file)
+    renewed, wanting = Authority(tmp_path, "renewed"), server(authority)
+    wanting.load_verify_locations(renewed.file)
+    wanting.verify_mode = ssl.CERT_REQUIRED
+    async with serving(each_time_anew, tls=wanting) as url, open_line(url, access=access) as line:
+        with pytest.raises((Unavailable, Unclear)):
+            await line.ask("GET", "", seconds=5)
+        renewed.issue("daemon")  # into the same files
+        await line.ask("GET", "", seconds=5)
 
 
 def test_files_that_will_not_do_are_named_with_what_is_wrong(
