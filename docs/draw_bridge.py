@@ -31,6 +31,9 @@ everything. `/livez`, `/readyz` and `/health` need no token, `/metrics` (Prometh
 `/openapi.json` do. At start it warns of files with secrets that everybody may read: `chmod 600`;
 options that cannot work, an address that is taken among them, are named, with exit code 2.
 
+A certificate that is renewed in its place is taken within a second, or at once by `SIGHUP`. Until
+both files fit each other the last ones are shown, and `certificate_unusable` in the log says why.
+
 | option | means |
 |---|---|
 """
