@@ -28,7 +28,8 @@ the first of these that has it:
 Every mistake is named at start, all together, with its place and what is expected; exit code 2.
 `bridgetender config check` does the same, and asks database and bridges whether they answer.
 Names that end in `_SECONDS` or `_DAYS` take plain numbers. `SIGHUP` reads files and the TOML file
-anew; a ✓ says that a change takes effect by that, the others want a restart.
+anew; a ✓ says that a change takes effect by that, the others want a restart. So do systemd's
+credentials, which stay what they were at the start.
 
 ## The daemon
 
