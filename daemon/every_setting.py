@@ -110,6 +110,12 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
             unset="needed with a webhook",
             example="24 bytes or more; see 'openssl rand -hex 32'",
         ),
+        "webhook_ca_file": Setting(
+            "webhook_ca_file",
+            of_text(values.path),
+            "PEM: believe this CA of the receiver's, and no other",
+            unset="the system's",
+        ),
         "webhook_pause": Setting(
             "webhook_pause_seconds",
             Seconds(0, 864_000),

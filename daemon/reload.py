@@ -12,7 +12,7 @@ from daemon.settings import BadSettings, Settings
 from daemon.store.keyring import check_keyring, retry_undecryptable
 from daemon.store.routes import write_routes
 from daemon.vault import FernetVault
-from daemon.wiring import Parts, check_bridges
+from daemon.wiring import Parts, check_certificates
 from reconciler.verdicts import StoreError, Undecryptable
 
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ Reread = Callable[[], Settings]
 
 CHANGES = (
     *("keyring", "bridges", "log_json", "log_level", "history_days", "audit_days", "rules"),
-    *("webhook_url", "webhook_secret", "webhook_pause", "console_url"),
+    *("console_url", "webhook_url", "webhook_secret", "webhook_pause", "webhook_ca_file"),
 )
 """The fields of `Settings` that take effect without a restart."""
 
@@ -31,7 +31,7 @@ async def reload(parts: Parts, fleet: Fleet, vault: FernetVault, reread: Reread)
     """Take over what changed; where that cannot be, say why and go on as before."""
     try:
         wanted = reread()
-        check_bridges(wanted)
+        check_certificates(wanted)
         if wanted.keyring is not None:
             await check_keyring(parts.engine, wanted.keyring.unseal)
         await write_routes(parts.engine, wanted.routes)

@@ -78,6 +78,7 @@ class Settings:
     webhook_url: Secret | None = None
     """Where owners are told when a key is parked or has recovered."""
     webhook_secret: Secret | None = None
+    webhook_ca_file: Path | None = None
     webhook_pause: timedelta = timedelta(minutes=10)
     """Between two messages about one key, at the least."""
     console_url: str | None = None

@@ -38,7 +38,7 @@ from daemon.vault import FernetVault
 from daemon.web.app import api_app
 from daemon.web.health import alive, health_app
 from daemon.web.server import bind, serve, url_of
-from daemon.wiring import Parts, backend_of, check_bridges, enquiries_of, herald_of, open_vault
+from daemon.wiring import Parts, backend_of, check_certificates, enquiries_of, herald_of, open_vault
 from reconciler.bell import Bell
 from reconciler.ports import Clients
 from reconciler.verdicts import StoreError, Undecryptable
@@ -52,7 +52,7 @@ async def run(settings: Settings, reread: Reread | None = None) -> None:
     Raises AddressInUse, BadSettings or StoreError for settings that cannot work. What may come
     back, database and bridges, is waited for instead, and health says so.
     """
-    check_bridges(settings)
+    check_certificates(settings)
     parts = Parts.of(settings)
     sock = bind(settings.health_host, settings.health_port, "BRIDGETENDER_HEALTH")
     door: socket | None = None

@@ -9,9 +9,11 @@ import base64
 import hashlib
 import hmac
 import json
-from contextlib import suppress
+import ssl
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Self
 from uuid import UUID, uuid5
 
@@ -19,6 +21,9 @@ import anyio
 import anyio.to_thread
 import httpx
 
+from daemon.bridges.access import Access
+from daemon.bridges.address import BadBridgeUrl
+from daemon.bridges.tls import tls_context
 from daemon.bridges.translate import retry_after
 from daemon.settings import Settings
 from daemon.store.notices import Notice
@@ -55,6 +60,7 @@ class Webhook:
     pause: timedelta = timedelta(minutes=10)
     console: str | None = None
     """Where people reach the console: what links begin with."""
+    ca_file: Path | None = None
 
 
 def webhook_of(settings: Settings) -> Webhook | None:
@@ -62,7 +68,9 @@ def webhook_of(settings: Settings) -> Webhook | None:
     url, secret = settings.webhook_url, settings.webhook_secret
     if url is None or secret is None:
         return None
-    return Webhook(url, secret, settings.webhook_pause, settings.console_url)
+    return Webhook(
+        url, secret, settings.webhook_pause, settings.console_url, settings.webhook_ca_file
+    )
 
 
 def message_id(notice: Notice) -> str:
@@ -107,20 +115,27 @@ class Sender:
 
     def __init__(self, webhook: Webhook) -> None:
         self._webhook = webhook
+        self._open = AsyncExitStack()
         self._client: httpx.AsyncClient
+        self._trouble: Failure | None = None
 
     async def __aenter__(self) -> Self:
-        tls = await anyio.to_thread.run_sync(lambda: httpx.create_ssl_context(trust_env=False))
-        self._client = httpx.AsyncClient(
-            verify=tls, trust_env=False, follow_redirects=False, timeout=PATIENCE
-        )
+        access = Access(ca_file=self._webhook.ca_file)
+        try:
+            tls = await anyio.to_thread.run_sync(tls_context, access)
+        except BadBridgeUrl as error:  # its file was good at the start
+            self._trouble = Failure(str(error))
+        else:
+            self._client = await self._open.enter_async_context(_client(tls))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
+        await self._open.aclose()
 
     async def send(self, notice: Notice, now: Instant) -> Failure | None:
         """Return why it did not arrive, in words without the address, or None."""
+        if self._trouble:
+            return self._trouble
         said, message = body(notice, self._webhook.console), message_id(notice)
         timestamp = round(now.timestamp())
         headers = {
@@ -136,7 +151,7 @@ class Sender:
         except TimeoutError:
             return Failure(f"no answer within {PATIENCE:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            return Failure(type(error).__name__)
+            return Failure(_why(error))
         return None if answer.is_success else _failure(answer, now)
 
     async def _post(self, said: bytes, headers: dict[str, str]) -> httpx.Response:
@@ -146,12 +161,27 @@ class Sender:
             return got
 
 
+def _client(tls: ssl.SSLContext) -> httpx.AsyncClient:
+    return httpx.AsyncClient(verify=tls, trust_env=False, follow_redirects=False, timeout=PATIENCE)
+
+
 async def _hear_out(answer: httpx.Response) -> None:
     """Let a short answer end, so that its connection serves for the next; nobody reads it."""
     with suppress(httpx.HTTPError), anyio.move_on_after(_MANNERS):
         async for _ in answer.aiter_raw():
             if answer.num_bytes_downloaded > _SHORT:
                 return
+
+
+def _why(error: Exception) -> str:
+    """Return a name, or what is wrong with a certificate: nothing that holds the address."""
+    cause: BaseException | None = error
+    while cause:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            wrong = cause.verify_message.partition(",")[0]
+            return f"its certificate is not believed: {wrong}"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
 
 
 def _failure(answer: httpx.Response, now: Instant) -> Failure:

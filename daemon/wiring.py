@@ -12,6 +12,7 @@ from typing import Self
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
+from daemon.bridges.access import Access
 from daemon.bridges.address import BadBridgeUrl
 from daemon.bridges.tls import tls_context
 from daemon.bridges.trading import TradingBridge, open_bridge
@@ -186,14 +187,16 @@ async def open_the_bridge(wanted: BridgeSettings, clock: Clock) -> AsyncIterator
         yield bridge
 
 
-def check_bridges(settings: Settings) -> None:
-    """Raise BadSettings that names every bridge whose certificate files will not do."""
+def check_certificates(settings: Settings) -> None:
+    """Raise BadSettings that names every file of certificates that will not do."""
+    places = {f"bridge {bridge.name!r}: ": bridge.access for bridge in settings.bridges}
+    places["webhook_"] = Access(ca_file=settings.webhook_ca_file)
     mistakes = []
-    for bridge in settings.bridges:
+    for place, access in places.items():
         try:
-            tls_context(bridge.access)
+            tls_context(access)
         except BadBridgeUrl as error:
-            mistakes.append(f"bridge {bridge.name!r}: {error}")
+            mistakes.append(f"{place}{error}")
     if mistakes:
         raise BadSettings("\n".join(mistakes))
 

@@ -33,7 +33,7 @@ from daemon.store.keyring import check_keyring
 from daemon.store.people import NoSuchThing
 from daemon.store.status import Status
 from daemon.vault import Keyring
-from daemon.wiring import check_bridges
+from daemon.wiring import check_certificates
 from reconciler.model import BridgeName
 from reconciler.verdicts import StoreError, Undecryptable, Verdict
 
@@ -114,7 +114,7 @@ def _said() -> Settings:
     """Return the settings as the daemon would read them. Raises Trouble naming all mistakes."""
     try:
         said = read(os.environ, Settings)
-        check_bridges(said)
+        check_certificates(said)
     except BadSettings as error:
         raise Trouble(f"settings are missing or wrong:\n{error}") from None
     for name in unknown(os.environ):

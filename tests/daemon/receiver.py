@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -87,7 +88,9 @@ def receiving() -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver.url = f"http://127.0.0.1:{server.server_port}/hook"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        receiver.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/hook"
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

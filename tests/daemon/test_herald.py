@@ -1,9 +1,11 @@
 """Whoever owns a key hears when it is parked and when it is well again, and not more than that."""
 
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -15,6 +17,7 @@ from daemon.metrics import Metrics
 from daemon.webhook import Webhook
 from reconciler.model import ClientId, KeyId, Lease, Phase, Reason, Record, Secret, Slot
 from tests.contracts.postgres import PostgresWorld
+from tests.daemon.bridges.certificates import Authority
 from tests.daemon.house import House
 from tests.daemon.receiver import Receiver, receiving
 from tests.fakes import BRIDGE, START, HandClock
@@ -304,6 +307,26 @@ async def test_what_was_not_taken_at_first_does_not_wait_behind_the_others(
     assert (len(receiver.got), scene.herald.more) == (1 + 2 + 2, True)
     await scene.turn()
     assert (len(receiver.got), scene.herald.more) == (1 + 5, False)
+
+
+async def test_a_receiver_of_a_settable_ca_is_believed_and_no_other(
+    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority, tls = Authority(tmp_path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.issue("receiver"))
+    with receiving(tls) as receiver:
+        scene.webhook = replace(scene.webhook, url=Secret(receiver.url))
+        await scene.stands(*PARKED)
+        for nobodys in ("gone.pem", Authority(tmp_path, "other").file):
+            scene.webhook = replace(scene.webhook, ca_file=tmp_path / nobodys)
+            await scene.turn(5 * MINUTES)
+        assert (receiver.got, scene.sent("failed")) == ([], 3)
+        scene.webhook = replace(scene.webhook, ca_file=authority.file)
+        await scene.turn(5 * MINUTES)
+        assert receiver.types == ["key.parked"]
+    assert (
+        capsys.readouterr().out.count("not believed: unable to get local issuer certificate") == 2
+    )
 
 
 async def test_no_redirect_is_followed(scene: Scene, receiver: Receiver) -> None:

@@ -443,6 +443,7 @@ def test_every_field_can_be_set() -> None:
     known = {"database_url": "DATABASE_URL", "keyring": "ENCRYPTION_KEY"}
     known |= {"log_json": "BRIDGETENDER_LOG_FORMAT", "poll": "BRIDGETENDER_POLL_SECONDS"}
     known |= {"balances": "BRIDGETENDER_BALANCES_SECONDS"}
+    known["webhook_ca_file"] = "BRIDGETENDER_WEBHOOK_CA"
     known["webhook_pause"] = "BRIDGETENDER_WEBHOOK_PAUSE_SECONDS"
     wanted = {field.name for field in fields(Settings)} - {"bridges", "rules"}
     assert {known.get(name, f"BRIDGETENDER_{name.upper()}") for name in wanted} <= asked

@@ -7,6 +7,20 @@ import typer
 
 from bridge.__main__ import options
 from daemon.cli.app import app
+from daemon.settings import Settings
+from reconciler.model import Secret
+
+WEBHOOK = {
+    "webhook_url": "https://firm.example/hook",
+    "webhook_secret": "a-secret-of-some-length-for-signing",
+}
+"""The files that the page on the webhook asks for."""
+
+
+def is_told(settings: Settings) -> bool:
+    """Tell whether a daemon of these settings tells owners by that webhook."""
+    url, secret = settings.webhook_url, settings.webhook_secret
+    return [url, secret] == [Secret(text) for text in WEBHOOK.values()]
 
 
 def parsed(words: Sequence[str]) -> Any:

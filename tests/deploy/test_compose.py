@@ -14,7 +14,7 @@ import yaml
 from daemon.settings import Settings, read, unknown
 from daemon.vault import new_key
 from tests.conftest import installed
-from tests.deploy.programs import parsed
+from tests.deploy.programs import WEBHOOK, is_told, parsed
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -101,6 +101,23 @@ def test_the_daemon_knows_every_setting_and_the_bridge_every_option(tmp_path: Pa
     assert settings.bridges[0].url.endswith(f"bridge:{options.port}")
     for name, port in {"bridge": options.port, "daemon": settings.health_port}.items():
         assert f"http://127.0.0.1:{port}/livez" in SERVICES[name]["healthcheck"]["test"][-1]
+
+
+def test_what_the_page_adds_for_the_webhook_is_handed_over_and_heard(tmp_path: Path) -> None:
+    page = (DEPLOY.parent / "docs/operations.md").read_text()
+    found = re.search(r"^```yaml\n(services:.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert found
+    added = yaml.safe_load(found[1])
+    daemon = added["services"]["daemon"]
+    assert set(daemon["secrets"]) == added["secrets"].keys() == WEBHOOK.keys()
+    environment = {"BRIDGETENDER_CONFIG": ""} | daemon["environment"]
+    for name, text in WEBHOOK.items():
+        assert added["secrets"][name] == {"file": f"./secrets/{name}"}
+        assert f"/run/secrets/{name}" in environment.values()
+        (tmp_path / name).write_text(text)
+    for name in daemon["environment"]:
+        environment[name] = environment[name].replace("/run/secrets", str(tmp_path))
+    assert is_told(read(environment, Settings))
 
 
 def test_prometheus_takes_its_settings(tmp_path: Path) -> None:

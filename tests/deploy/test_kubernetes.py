@@ -1,5 +1,6 @@
 """What kubectl renders is valid, lets an intruder do little, and fits the programs it starts."""
 
+import os
 import re
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from daemon.vitals import Vitals
 from daemon.web.health import health_app
 from deploy.prometheus.make_rules import resource
 from tests.conftest import installed
-from tests.deploy.programs import parsed
+from tests.deploy.programs import WEBHOOK, is_told, parsed
 
 pytestmark = pytest.mark.anyio
 
@@ -43,9 +44,12 @@ Thing = dict[str, Any]
 
 @cache
 def rendered(overlay: str) -> tuple[Thing, ...]:
+    return render(ROOT / "deploy/kubernetes/overlays" / overlay)
+
+
+def render(place: Path) -> tuple[Thing, ...]:
     pinned = Path(sys.executable).with_name("kubectl")
     kubectl = pinned if pinned.exists() else installed("kubectl", package="kubectl")
-    place = ROOT / "deploy/kubernetes/overlays" / overlay
     run = subprocess.run(
         [str(kubectl), "kustomize", str(place)], capture_output=True, text=True, check=False
     )
@@ -234,6 +238,34 @@ def test_the_daemon_knows_every_setting_and_finds_it_in_a_file_of_its_secret(
     if overlay == "production":
         assert settings.database_url.reveal() == secrets["database_url"]
         assert settings.bridges[0].access.token is not None
+
+
+def test_an_overlay_with_the_webhook_finds_its_secrets(tmp_path: Path) -> None:
+    base = os.path.relpath(ROOT / "deploy/kubernetes", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(
+        f"resources: [{base}/overlays/production]\ncomponents: [{base}/components/webhook]\n"
+    )
+    (daemon,) = (
+        thing
+        for thing in render(tmp_path)
+        if (thing["kind"], thing["metadata"]["name"]) == ("Deployment", "bridgetender")
+    )
+    kubernetes_validate.validate(daemon, KUBERNETES, strict=True)
+    pod = daemon["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounts.keys() == {volume["name"] for volume in pod["volumes"]}
+    assert mounts.keys() > {"webhook", "secrets"}
+    environment = {"BRIDGETENDER_CONFIG": ""}
+    for name, text in WEBHOOK.items():
+        (tmp_path / name).write_text(text)
+        said = next(each for each in container["env"] if each["value"].endswith(f"/{name}"))
+        assert said["value"] == f"{mounts['webhook']}/{name}"
+        environment[said["name"]] = str(tmp_path / name)
+    assert is_told(read(environment, Settings))
+    (secret,) = (volume["secret"] for volume in pod["volumes"] if volume["name"] == "webhook")
+    page = (ROOT / "docs/operations.md").read_text()
+    assert f"create secret generic {secret['secretName']} " in page
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

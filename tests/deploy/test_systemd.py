@@ -11,6 +11,7 @@ from daemon.embedded.home import state_directory
 from daemon.settings import Settings, read
 from daemon.vault import new_key
 from tests.conftest import installed
+from tests.deploy.programs import WEBHOOK, is_told
 
 ROOT = Path(__file__).parent.parent.parent
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
@@ -32,6 +33,21 @@ def test_a_unit_is_free_of_mistakes(unit: Path, tmp_path: Path) -> None:
     there = tmp_path / unit.name  # where nobody has installed anything, any program will do
     there.write_text(re.sub(r"/opt/bridgetender/bin/\w+", "/bin/true", unit.read_text()))
     assert analyze("verify", "--man=no", str(there)) == ""
+
+
+def test_what_the_webhook_adds_to_a_unit_is_free_of_mistakes_and_heard(tmp_path: Path) -> None:
+    (unit,) = (unit for unit in UNITS if unit.name == "bridgetender.service")
+    there, added = tmp_path / unit.name, ROOT / "deploy/systemd/webhook.conf"
+    there.write_text(re.sub(r"/opt/bridgetender/bin/\w+", "/bin/true", unit.read_text()))
+    (tmp_path / f"{unit.name}.d").mkdir()
+    shutil.copy(added, tmp_path / f"{unit.name}.d")
+    assert analyze("verify", "--man=no", str(there)) == ""
+    handed = re.findall(r"^LoadCredential=(\w+):/etc/\S+/\1$", added.read_text(), re.MULTILINE)
+    assert handed == ["webhook_url", "webhook_secret"]
+    for name in handed:
+        (tmp_path / name).write_text(WEBHOOK[name])
+    environment = {"CREDENTIALS_DIRECTORY": str(tmp_path), "BRIDGETENDER_CONFIG": ""}
+    assert is_told(read(environment, Settings))
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

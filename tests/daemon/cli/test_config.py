@@ -58,9 +58,11 @@ async def test_a_certificate_file_that_will_not_do_is_named(
     file = tmp_path / "ca.pem"
     if content:
         file.write_text(content)
-    result = await cli("config", "check", **TLS, TRADING_BRIDGE_CA_FILE=str(file))
+    files = {"TRADING_BRIDGE_CA_FILE": str(file), "BRIDGETENDER_WEBHOOK_CA_FILE": str(file)}
+    result = await cli("config", "check", **TLS, **files)
     assert result.exit_code == Code.USAGE
     assert f"bridge 'main': ca_file: '{file}'" in result.stderr
+    assert f"webhook_ca_file: '{file}'" in result.stderr
 
 
 async def test_a_database_that_is_away_comes_with_what_to_check(cli: Any) -> None:
