@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import resource
 import signal
 from pathlib import Path
 from socket import socket
@@ -21,6 +22,7 @@ class Token(NamedTuple):
 def main(arguments: list[str] | None = None) -> None:
     """Serve until told to stop."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # unheard, it would end us and all connectors
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold credentials
     parser = options()
     asked = parser.parse_args(arguments)
     if objection := _unsafe(asked):

@@ -1,6 +1,7 @@
 """Settings -> one daemon that runs until it is told to stop."""
 
 import os
+import resource
 import shlex
 import signal
 import sys
@@ -28,6 +29,7 @@ def main() -> int:
     mistakes: list[BaseException] = []
     # Until somebody heeds them: a reload is of no use yet, and a stop takes along what has started.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold keys and tokens
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         settings = read(os.environ, Settings)

@@ -52,7 +52,7 @@ connector.
 |---|---|
 """
 CURL = """
-For example, with the token in `$TOKEN`:
+For example, with the token in `$TOKEN`, and curl 7.82 or newer:
 
 ```
 """

@@ -1,6 +1,7 @@
 """A canary in every secret, and then a search through everything that was printed and served."""
 
 import base64
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ ALL_TEXT = """
 SELECT row_to_json(t)::text FROM {} t
 """
 _OUR_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'bridgetender'"
+OURS = ("daemon", "bridge")
 GOOD = ("binance", "kraken", "okx")
 FAULTS = ("html", "truncated", "status", "refuse_ip", "clock")
 COMMANDS = (
@@ -56,6 +58,7 @@ async def test_no_secret_is_in_anything_that_was_printed_served_or_written_down(
     async with firm.bridge() as bridge:
         served = [(await bridge.get(path)).text for path in BRIDGE_PATHS]
     seen_in_processes = [mentioning(secret) for secret in firm.secrets]
+    dumped = [resource.prlimit(site.children[name].pid, resource.RLIMIT_CORE) for name in OURS]
     await site.kill("bridge")
     await firm.until(lambda: noticed(firm))
     served += [(await firm.health(path)).text for path in PATHS]
@@ -73,6 +76,7 @@ async def test_no_secret_is_in_anything_that_was_printed_served_or_written_down(
     texts = [*served, *printed, *written]
     assert [form for form in disguises(firm.secrets) if any(form in text for text in texts)] == []
     assert seen_in_processes == [[]] * len(firm.secrets)
+    assert dumped == [(0, 0)] * len(OURS)  # by a crash, or a watchdog
     assert (Path(site.directory) / "encryption-key").read_text() in firm.secrets  # they are sought
 
 
