@@ -42,14 +42,14 @@ async def bridge(site: Site) -> AsyncIterator[Patient]:
 
 
 async def start_with_one_under_way(site: Site, firm: Firm, bridge: Patient, grace_s: float) -> None:
-    """Start a daemon that does one attempt at a time, with two to be done; tell it to stop."""
-    await firm.add_clients(2, "binance")
-    one_at_a_time = {"BRIDGETENDER_CONCURRENCY": "1", "BRIDGETENDER_CONCURRENCY_START": "1"}
-    site.settings = one_at_a_time | {"BRIDGETENDER_GRACE_SECONDS": str(grace_s)}
+    """Tell a daemon to stop in the middle of an attempt; give it another key to see to then."""
+    site.settings = {"BRIDGETENDER_GRACE_SECONDS": str(grace_s)}
+    await firm.add_clients(1, "binance")
     await site.start_daemon()
     await bridge.asked.wait()
     site.signal("daemon", signal.SIGTERM)
     await firm.until_logged("daemon", "stopping")
+    await firm.add_clients(1, "binance")
 
 
 async def exit_code(site: Site) -> int:
@@ -70,6 +70,7 @@ async def test_what_is_under_way_is_finished_and_written_down_and_nothing_new_is
     assert await firm.answers("/readyz", 503)
     assert await firm.answers("/livez", 200)
     assert not await gave_back(firm)
+    await firm.until_logged("daemon", '"event": "planned"', times=2)
     bridge.may_answer.set()
     assert await exit_code(site) == 0
     assert await gave_back(firm)
