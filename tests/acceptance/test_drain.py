@@ -41,12 +41,13 @@ async def bridge(site: Site) -> AsyncIterator[Patient]:
         await site.stop("daemon")
 
 
-async def start_with_one_under_way(site: Site, firm: Firm, bridge: Patient, grace_s: float) -> None:
+async def stop_with_one_under_way(site: Site, firm: Firm, bridge: Patient, grace_s: float) -> None:
     """Tell a daemon to stop in the middle of an attempt; give it another key to see to then."""
     site.settings = {"BRIDGETENDER_GRACE_SECONDS": str(grace_s)}
     await firm.add_clients(1, "binance")
     await site.start_daemon()
-    await bridge.asked.wait()
+    with anyio.fail_after(PATIENCE):
+        await bridge.asked.wait()
     site.signal("daemon", signal.SIGTERM)
     await firm.until_logged("daemon", "stopping")
     await firm.add_clients(1, "binance")
@@ -66,7 +67,7 @@ async def gave_back(firm: Firm) -> bool:
 async def test_what_is_under_way_is_finished_and_written_down_and_nothing_new_is_begun(
     site: Site, firm: Firm, bridge: Patient
 ) -> None:
-    await start_with_one_under_way(site, firm, bridge, grace_s=60)
+    await stop_with_one_under_way(site, firm, bridge, grace_s=60)
     assert await firm.answers("/readyz", 503)
     assert await firm.answers("/livez", 200)
     assert not await gave_back(firm)
@@ -82,7 +83,7 @@ async def test_what_is_under_way_is_finished_and_written_down_and_nothing_new_is
 async def test_what_takes_longer_than_the_grace_time_is_left_to_the_next(
     site: Site, firm: Firm, bridge: Patient
 ) -> None:
-    await start_with_one_under_way(site, firm, bridge, grace_s=0.2)
+    await stop_with_one_under_way(site, firm, bridge, grace_s=0.2)
     assert await exit_code(site) == 0
     assert await gave_back(firm)
     assert await firm.open_intents() == 1
