@@ -38,10 +38,17 @@ class Judge:
             return self._blameless(record.exchange, pace, outcome)
         return outcome
 
+    async def end_what_is_silent(self) -> None:
+        """End a mass refusal that would have been heard of again if it still had keys."""
+        patience = 2 * self._ports.rules.verify_every.total_seconds()
+        for exchange, pace in self._desk.paces.refusing_all():
+            if self._ports.clock.elapsed() - pace.refused_at > patience:
+                await self._over(exchange, pace)
+
     def _blameless(self, exchange: str, pace: Pace, outcome: Outcome) -> Outcome:
         bridge, now = self._desk.lease.bridge, self._ports.clock.elapsed()
         quiet = self._ports.rules.refuses_all.total_seconds()
-        wait = pace.hush(quiet, now, self._ports.draw)
+        wait, pace.refused_at = pace.hush(quiet, now, self._ports.draw), now
         if not pace.refuses_all:
             pace.refuses_all, pace.refuses_since = True, now - pace.refusals.window
             log.error("mass_refusal", bridge=bridge, exchange=exchange, quiet_s=round(wait, 3))

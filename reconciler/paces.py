@@ -37,6 +37,8 @@ class Pace:
     refusals: Refusals = field(default_factory=Refusals)
     refuses_all: bool = False
     refuses_since: float = 0.0
+    refused_at: float = 0.0
+    """When it last refused a key while it refused all."""
     _quiets: int = 0
     _passed: dict[Urgency, int] = field(default_factory=dict)
     """How many of other classes were sent since the last of each."""
@@ -152,6 +154,9 @@ class Paces:
     def rooms(self, now: float) -> dict[Lane, int]:
         """Return the room in each lane of each exchange that was asked for before."""
         return {(e, u): pace.room(u, now) for e, pace in self._paces.items() for u in Urgency}
+
+    def refusing_all(self) -> list[tuple[str, Pace]]:
+        return [(exchange, pace) for exchange, pace in self._paces.items() if pace.refuses_all]
 
     def is_idle(self, exchange: str) -> bool:
         pace = self._paces.get(exchange)

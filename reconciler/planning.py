@@ -11,6 +11,7 @@ from reconciler.backoff import spread
 from reconciler.decide import decide
 from reconciler.desk import Desk, Pass
 from reconciler.flapping import Flapping
+from reconciler.judging import Judge
 from reconciler.model import (
     Absence,
     Case,
@@ -39,6 +40,7 @@ class Planner:
         self._doubted: frozenset[Slot] = frozenset()
         """Of what the last listing lacked, that which was there until then."""
         self._flapping = Flapping()
+        self._judge = Judge(desk)
         self._reported: tuple[bool, str] | None = None
 
     async def run(self) -> None:
@@ -83,6 +85,7 @@ class Planner:
         if survey.unmanaged is not None:
             self._ports.meter.unmanaged(self._bridge, survey.unmanaged)
         if clients is None:
+            await self._judge.end_what_is_silent()
             self._set_next(survey.cases, seen, one)
         elif any(_to_go(case) for case in survey.cases):
             self._desk.lookout.within(self._ports.rules.second_look.total_seconds())

@@ -1045,6 +1045,20 @@ async def test_when_an_exchange_refuses_all_at_once_nothing_parks_and_it_is_aske
         assert {record.verified for record in records} == {Verified.OK}
 
 
+async def test_a_mass_refusal_ends_with_the_keys_that_were_refused() -> None:
+    house = House()
+    await many(house, 30)
+    async with house.running():
+        await house.at_rest(within=60)
+        house.bridge.refused |= set(house.there().values())
+        await anyio.sleep(HOUR)
+        for key in list(house.world.keys):
+            await house.world.delete_key(key)
+        house.loop.look(None)
+        await anyio.sleep(HOUR)
+        assert house.meter.mass_refusals == [("binance", True), ("binance", False)]
+
+
 def blue_okx() -> Slot:
     return Slot(BRIDGE, "client_blue", "okx")
 
