@@ -108,12 +108,12 @@ CASES = (
         minute=10,
     ),
     Case(
-        "KeysNotLive",  # a house of two weeks gets its first key, which takes its time
-        UP | phases(live="0x600 0x90", pending="0x600 3x90"),
-        UP | phases(live="0x600 0x2 1x90", pending="0x600 1x2 0x90"),
+        "KeysNotLive",  # an old, empty house gets its first key, which takes its time
+        UP | phases(live="0x150 0x90", pending="0x150 3x90"),
+        UP | phases(live="0x150 0x2 1x90", pending="0x150 1x2 0x90"),
         WITHIN_1H,
-        minute=608,
-        silent_minute=606,
+        minute=158,
+        silent_minute=156,
     ),
     Case(
         "KeysNotLive",  # the first keys of an installation are all its past, however many
