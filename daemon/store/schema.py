@@ -1,10 +1,10 @@
 """Brings a database's tables to this version, and tells which version it has."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import anyio
 from alembic import command
@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from daemon.store.adopting import CannotMigrate, Statement, grants, plan
+from daemon.store.adopting import PATIENCE, CannotMigrate, Statement, grants, plan
 from daemon.store.engine import NOT_MIGRATED, first_line, sqlstate, transaction
 from daemon.store.found import Found, find
 from daemon.store.hooks import DROPS
@@ -24,6 +24,7 @@ from reconciler.verdicts import StoreError
 FOR_OWNER = "'bridgetender migrate --sql' prints what is missing, for the owner to run with psql"
 TRIES = 10
 _IN_USE = "55P03"
+_BUSY = "others are busy with the tables, and nothing was changed; run it again"
 _BREATH = 0.3
 """Seconds between two tries, where others use their tables."""
 _LOCK = f"SELECT pg_advisory_xact_lock({0x6272_6964_6765})"
@@ -31,6 +32,7 @@ _LOCK = f"SELECT pg_advisory_xact_lock({0x6272_6964_6765})"
 _IS_MIGRATED = text(f"SELECT to_regclass('{SCHEMA}.alembic_version') IS NOT NULL")
 _READ = text(f"SELECT FROM {SCHEMA}.keys(), {SCHEMA}.clients() LIMIT 0")
 _VERSION = text(f"SELECT version_num FROM {SCHEMA}.alembic_version")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +47,12 @@ class Migration:
 
 async def migrate(engine: AsyncEngine) -> Migration:
     """Bring the database to this version, or change nothing. Raises StoreError, CannotMigrate."""
-    for _ in range(TRIES - 1):
-        try:
-            return await _migrate(engine)
-        except StoreError as error:
-            if sqlstate(error) != _IN_USE:
-                raise
-            await anyio.sleep(_BREATH)
-    return await _migrate(engine)
+    return await _patiently(_migrate, engine)
 
 
 async def script(engine: AsyncEngine) -> str:
     """Return what `migrate` would run, for its owner to run. Raises StoreError, CannotMigrate."""
-    async with transaction(engine) as connection:
-        found, _, statements = await _prepare(connection)
-    if not statements:
-        return "-- Nothing is to be done."
-    about = f"-- For database {found.database!r}, and the daemon as the role {found.role!r}.\nBEGIN"
-    lines = [about, _LOCK, *(each.sql for each in statements)]
-    if not (found.ours and found.ours.owned) and not all(each.right.held for each in statements):
-        lines += grants(found)  # what another makes belongs to it
-    return ";\n\n".join([*dict.fromkeys(lines), "COMMIT;"])
+    return await _patiently(_script, engine)
 
 
 async def downgrade(engine: AsyncEngine, revision: str) -> Migration:
@@ -112,8 +99,36 @@ def newest() -> str:
     return head
 
 
+async def _patiently(work: Callable[[AsyncEngine], Awaitable[T]], engine: AsyncEngine) -> T:
+    """Try again where others have locked what it needs; after TRIES say so in a StoreError."""
+    for left in reversed(range(TRIES)):
+        try:
+            return await work(engine)
+        except StoreError as error:
+            if sqlstate(error) != _IN_USE:
+                raise
+            if not left:
+                raise StoreError(f"{error}: {_BUSY}") from error
+            await anyio.sleep(_BREATH)
+    raise AssertionError("at least one try is made")
+
+
+async def _script(engine: AsyncEngine) -> str:
+    async with transaction(engine) as connection:
+        await connection.exec_driver_sql(_waiting_briefly())
+        found, _, statements = await _prepare(connection)
+    if not statements:
+        return "-- Nothing is to be done."
+    about = f"-- For database {found.database!r}, and the daemon as the role {found.role!r}.\nBEGIN"
+    lines = [about, _waiting_briefly(), _LOCK, *(each.sql for each in statements)]
+    if not (found.ours and found.ours.owned) and not all(each.right.held for each in statements):
+        lines += grants(found)  # what another makes belongs to it
+    return ";\n\n".join([*dict.fromkeys(lines), "COMMIT;"])
+
+
 async def _migrate(engine: AsyncEngine) -> Migration:
     async with transaction(engine) as connection:
+        await connection.exec_driver_sql(_waiting_briefly())
         await connection.exec_driver_sql(_LOCK)
         _, before, statements = await _prepare(connection)
         work = [each for each in statements if each.without is not None]
@@ -125,6 +140,11 @@ async def _migrate(engine: AsyncEngine) -> Migration:
                 await _run(connection, each)
         done = [each for each in work if each.right.held]
         return Migration(before, await _version(connection), done, missing)
+
+
+def _waiting_briefly() -> str:
+    """Of every lock, from the first look on: a table may be locked against readers, too."""
+    return f"SET LOCAL lock_timeout = '{PATIENCE}'"
 
 
 def lacking(statement: Statement) -> str:

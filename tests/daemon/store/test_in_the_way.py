@@ -1,5 +1,7 @@
 """What can be in the way of a migration: other tables of these names, and people at work."""
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 import pytest
 from sqlalchemy import text
@@ -9,12 +11,13 @@ from daemon.store import schema
 from daemon.store.adopting import CannotMigrate
 from daemon.store.engine import sqlstate, transaction
 from reconciler.verdicts import StoreError
-from tests.daemon.house import House, until
+from tests.daemon.house import PATIENCE, House, until
 from tests.daemon.store.conftest import Opened
 from tests.daemon.store.states import KEY, STATES, make
 from tests.daemon.store.test_adoption import rows
 
 pytestmark = pytest.mark.anyio
+Asked = Callable[[AsyncEngine], Awaitable[object]]
 STORY = next(state for state in STATES if state.name == "updated_at NOT NULL without default")
 _CLIENTS = "CREATE TABLE clients (id uuid PRIMARY KEY, name text)"
 MISFITS = {
@@ -83,6 +86,24 @@ async def test_tables_that_are_never_free_are_given_up_with_nothing_changed(
         await backend.execute(text("SELECT * FROM public.clients"))
         with pytest.raises(StoreError) as caught:
             await schema.migrate(engine)
+    assert sqlstate(caught.value) == "55P03"
+    assert await schema.version(engine) is None
+
+
+@pytest.mark.parametrize("ask", [schema.migrate, schema.script])
+@pytest.mark.parametrize("locked", ["exchange_api_keys", "clients"])
+async def test_tables_that_nobody_may_even_read_are_given_up_and_said_to_be_in_use(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, ask: Asked, locked: str
+) -> None:
+    monkeypatch.setattr(schema, "TRIES", 2)
+    monkeypatch.setattr(schema, "PATIENCE", "50ms")
+    engine = await opened()
+    await make(engine, STORY)
+    with anyio.fail_after(PATIENCE):
+        async with transaction(engine) as backend:
+            await backend.execute(text(f"LOCK TABLE public.{locked} IN ACCESS EXCLUSIVE MODE"))
+            with pytest.raises(StoreError, match="others are busy with the tables") as caught:
+                await ask(engine)
     assert sqlstate(caught.value) == "55P03"
     assert await schema.version(engine) is None
 
