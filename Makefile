@@ -30,7 +30,7 @@ check: .venv/.dev ## lint, types, import contracts
 simulate: .venv/.dev ## the loop in a simulated, faulty world (SEEDS=2000 FIRST=0, or SEED=1234 to replay one)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0))
 
-bench: .venv/.runtime ## figures (BENCH=convergence, reaction, restart, bridge_life, bridge_memory or console_pages)
+bench: .venv/.runtime ## figures (BENCH=convergence, reaction, restart, owners, bridge_life, bridge_memory or console_pages)
 	@$(BIN)/python -m bench.$(or $(BENCH),convergence) $(ARGS)
 
 docs: .venv/.dev ## these pages as a site in docs/.site, which may be read from there; a link to nowhere fails
