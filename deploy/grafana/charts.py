@@ -13,10 +13,11 @@ _X = '{exchange=~"$exchange"}'
 
 @dataclass(frozen=True)
 class Query:
-    """*expr* in PromQL, and how each series of its answer is called."""
+    """*expr* in PromQL, and how each series of its answer is called; *unit* if not its chart's."""
 
     expr: str
     legend: str
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,11 @@ _BRIDGE = (
         Panel.BREAKER,
         "Breaker and limit",
         (
-            Query(f"max by (bridge) (bridgetender_bridge_breaker_state{_B})", "{{bridge}}, open"),
+            Query(
+                f"max by (bridge) (bridgetender_bridge_breaker_state{_B})",
+                "{{bridge}}, open",
+                unit="bool_yes_no",
+            ),
             Query(
                 f"max by (bridge) (bridgetender_bridge_concurrency_limit{_B})",
                 "{{bridge}}, at once",
@@ -209,7 +214,8 @@ _DAEMON = (
             Query(f"max by (bridge) (bridgetender_queue_due{_B})", "{{bridge}}, due"),
             Query(
                 f"max by (bridge) (bridgetender_queue_oldest_due_seconds{_B})",
-                "{{bridge}}, seconds that the oldest waits",
+                "{{bridge}}, how long the oldest waits",
+                unit="s",
             ),
         ),
     ),
@@ -245,7 +251,7 @@ _DAEMON = (
         (
             Query("bridgetender_db_pool_connections", "{{instance}}, open"),
             Query("bridgetender_db_pool_connections_in_use", "{{instance}}, in use"),
-            Query("bridgetender_listen_connected", "{{instance}}, hears hints"),
+            Query("bridgetender_listen_connected", "{{instance}}, hears hints", unit="bool_yes_no"),
         ),
     ),
     Chart(
@@ -253,13 +259,14 @@ _DAEMON = (
         "Messages to owners",
         (
             Query(
-                rate("bridgetender_webhook_messages_total", "result", ""), "{{result}}, a second"
+                rate("bridgetender_webhook_messages_total", "result", ""), "{{result}}", unit="ops"
             ),
             Query(
                 f"max by (bridge) (bridgetender_webhook_waiting_seconds{_B})",
-                "{{bridge}}, seconds that the oldest is sent in vain",
+                "{{bridge}}, how long the oldest is sent in vain",
             ),
         ),
+        unit="s",
         says="By webhook, if one is set.",
     ),
     Chart(

@@ -74,10 +74,8 @@ def _panel(chart: Chart, links: Links) -> Json:
         "title": chart.title,
         "description": chart.says,
         "datasource": SOURCE,
-        "targets": [
-            _target(chr(ord("A") + n), query, at_once) for n, query in enumerate(chart.queries)
-        ],
-        "fieldConfig": {"defaults": _look(chart), "overrides": []},
+        "targets": [_target(_ref(n), query, at_once) for n, query in enumerate(chart.queries)],
+        "fieldConfig": {"defaults": _look(chart), "overrides": list(_second_axis(chart))},
         "links": [
             _link(name, links.section(name))
             for name in dict.fromkeys(a.name for a in ALERTS if a.panel is chart.panel)
@@ -110,6 +108,23 @@ def _target(ref: str, query: Query, at_once: bool) -> Json:  # noqa: FBT001  (a 
     return {"refId": ref, "expr": query.expr, "datasource": SOURCE, **how}
 
 
+def _second_axis(chart: Chart) -> Iterator[Json]:
+    """Draw what has another unit than the rest against an axis of its own, on the right."""
+    for number, query in enumerate(chart.queries):
+        if query.unit:
+            yield {
+                "matcher": {"id": "byFrameRefID", "options": _ref(number)},
+                "properties": [
+                    {"id": "unit", "value": query.unit},
+                    {"id": "custom.axisPlacement", "value": "right"},
+                ],
+            }
+
+
+def _ref(number: int) -> str:
+    return chr(ord("A") + number)
+
+
 def _look(chart: Chart) -> Json:
     steps = [
         {"color": colour, "value": value if number else None}
@@ -118,10 +133,11 @@ def _look(chart: Chart) -> Json:
     options = {
         value: {"text": text, "color": colour} for value, (text, colour) in chart.words.items()
     }
+    is_line = chart.kind == "timeseries"
     return {
         "unit": chart.unit,
         "min": 0,
-        "color": {"mode": "thresholds" if chart.limits else "palette-classic"},
+        "color": {"mode": "palette-classic" if is_line or not chart.limits else "thresholds"},
         "thresholds": {"mode": "absolute", "steps": steps},
         "mappings": [{"type": "value", "options": options}] if options else [],
         "custom": _drawn(chart),
@@ -132,7 +148,9 @@ def _drawn(chart: Chart) -> Json:
     if chart.kind != "timeseries":
         return {}
     stacking = {"mode": "normal" if chart.stacked else "none"}
-    return {"fillOpacity": 25 if chart.stacked else 0, "stacking": stacking}
+    limits = {"mode": "line" if chart.limits else "off"}
+    fill = 25 if chart.stacked else 0
+    return {"fillOpacity": fill, "stacking": stacking, "thresholdsStyle": limits}
 
 
 def _only(*columns: str) -> Json:

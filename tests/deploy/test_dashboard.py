@@ -51,6 +51,24 @@ def test_from_an_alert_to_its_panel_and_on_to_the_runbook(alert: Any) -> None:
     assert f'"https://docs.example.com/runbook#{alert.name.lower()}"' in kept
 
 
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.panel.name)
+def test_seconds_are_drawn_against_an_axis_of_seconds_and_nothing_else_is(chart: Any) -> None:
+    panel = next(panel for panel in panels() if panel["id"] == chart.panel)
+    of_own = {
+        each["matcher"]["options"]: each["properties"][0]["value"]
+        for each in panel["fieldConfig"]["overrides"]
+    }
+    usual = panel["fieldConfig"]["defaults"]["unit"]
+    for target in panel["targets"]:
+        unit = of_own.get(target["refId"], usual)
+        assert (unit == "s") == ("_seconds" in target["expr"]), target["expr"]
+
+
+def test_lines_that_are_drawn_over_each_other_have_colours_of_their_own() -> None:
+    for panel in (panel for panel in panels() if panel["type"] == "timeseries"):
+        assert panel["fieldConfig"]["defaults"]["color"] == {"mode": "palette-classic"}
+
+
 def test_the_runbook_says_nothing_that_grafana_would_take_for_its_own() -> None:
     for panel in panels():
         if panel["type"] == "text":
