@@ -90,6 +90,8 @@ class Fleet:
                 berth = _Berth(bridge, self._parts.settings.rules_of(bridge))
                 self._berths[bridge.name] = berth
                 self._parts.watch.begin(bridge.name)
+                vitals = self._parts.vitals.of(bridge.name)
+                vitals.resync = berth.rules.resync.total_seconds()
                 self._tasks.start_soon(self._look_after, berth)
 
     async def _end(

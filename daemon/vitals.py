@@ -18,6 +18,8 @@ class BridgeVitals:
     paused: bool = False
     turned: float | None = None
     """On the process's clock: when an iteration of its loop last ended."""
+    resync: float = 30.0
+    """Seconds between two such iterations, if nothing calls for one."""
 
 
 @dataclass(slots=True)

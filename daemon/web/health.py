@@ -13,8 +13,8 @@ from prometheus_client.exposition import choose_encoder
 from daemon.vitals import BridgeVitals, Vitals
 
 STALLED_AFTER = 180.0
-"""Seconds without the end of an iteration after which the process should be restarted: six resyncs,
-and well above the longest a listing or a database call may take."""
+"""Seconds without the end of an iteration after which the process should be restarted, if not six
+resyncs are longer: well above the longest a listing or a database call may take."""
 
 SILENT_AFTER = 20.0
 """Seconds without a look at the database after which it counts as away; looks are 5 s apart."""
@@ -79,10 +79,14 @@ def alive(vitals: Vitals, now: float) -> Checks:
     """Fail only if a loop no longer turns; database and bridges may be away."""
     return {
         f"loop-{name}": f"no iteration ended for {now - bridge.turned:.0f} s"
-        if bridge.turned is not None and now - bridge.turned > STALLED_AFTER
+        if bridge.turned is not None and now - bridge.turned > _patience(bridge)
         else None
         for name, bridge in vitals.bridges.items()
     }
+
+
+def _patience(bridge: BridgeVitals) -> float:
+    return max(STALLED_AFTER, 6 * bridge.resync)
 
 
 def ready(vitals: Vitals, now: float) -> Checks:

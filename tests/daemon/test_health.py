@@ -1,15 +1,24 @@
 """What each endpoint promises, whatever has gone: nothing is asked, only what was last seen."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 
+import anyio
 import httpx
 import pytest
 
+from daemon.fleet import Fleet
 from daemon.metrics import Metrics
+from daemon.settings import BridgeSettings, Settings
+from daemon.vault import Keyring, new_key
 from daemon.vitals import Vitals
 from daemon.web.health import SILENT_AFTER, STALLED_AFTER, alive, health_app
+from daemon.wiring import Parts
+from reconciler.model import Secret
+from reconciler.routes import MAIN
+from reconciler.rules import Rules
+from tests.daemon.house import PlainVault
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -138,6 +147,22 @@ def test_a_loop_is_given_all_its_time(vitals: Vitals) -> None:
     vitals.of("main").turned = 100.0
     assert not any(alive(vitals, 100.0 + STALLED_AFTER).values())
     assert any(alive(vitals, 100.0 + STALLED_AFTER + 1).values())
+
+
+async def test_a_loop_that_seldom_looks_at_everything_is_given_more(database_url: str) -> None:
+    settings = Settings(
+        Secret(database_url),
+        keyring=Keyring([new_key()]),
+        bridges=(BridgeSettings(MAIN, "unix:/nonexistent/bridge.sock"),),
+        rules=Rules(resync=timedelta(hours=1)),
+    )
+    parts = Parts.of(settings)
+    stop = anyio.Event()
+    stop.set()
+    await Fleet(parts, PlainVault()).run(stop)
+    parts.vitals.of("main").turned = 100.0
+    assert not any(alive(parts.vitals, 100.0 + 3_600).values())
+    assert any(alive(parts.vitals, 100.0 + 6 * 3_600 + 1).values())
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/readyz/database", "/startupz", "/livez"])
