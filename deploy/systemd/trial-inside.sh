@@ -14,6 +14,7 @@ is() { [ "$(of "$1" "$2")" = "$3" ]; }
 told() { journalctl -o cat -u "$1" | grep -q "$2"; }
 answers() { [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$1")" = "$2" ]; }
 holds() { case $(of bridgetender StatusText) in "holds 1 of 1"*) ;; *) return 1 ;; esac; }
+waits() { case $(of bridgetender StatusText) in "Waiting: "*) ;; *) return 1 ;; esac; }
 leases() {
   echo "SELECT count(*) FROM bridgetender.leases WHERE expires_at > now()" | su postgres -c "psql -At bridgetender"
 }
@@ -66,6 +67,13 @@ sed -i 's/,.*//' $secrets/encryption_key
 systemctl restart bridgetender
 soon "with the new encryption key alone the daemon is ready" answers 9464/readyz 200
 soon "and holds the bridge" holds
+
+systemctl stop postgresql
+systemctl restart bridgetender || fail "the daemon starts without its database"
+soon "the daemon says that it waits for its database" waits
+is bridgetender ActiveState active || fail "and is up meanwhile"
+systemctl start postgresql
+soon "and holds the bridge once the database is back" holds
 
 page=docs/alerts.md
 sed -i 's/smtp.example.com:587/127.0.0.1:2525/; /smtp_from/a\  smtp_require_tls: false' deploy/prometheus/alertmanager.yml
