@@ -134,7 +134,7 @@ async def test_files_that_are_half_written_leave_the_last_ones_and_are_told_once
                 await line.ask("GET", "", seconds=5)
             mounted.unlink()
             await line.ask("GET", "", seconds=5)
-            mounted.write_bytes(authority.file.read_bytes())
+            mounted.write_bytes(authority.file.read_bytes() + b"\n")
             await line.ask("GET", "", seconds=5)
     told = [each["event"] for each in logs]
     assert told == [*["certificates_unusable"] * 2, "certificates_taken"]
