@@ -15,6 +15,7 @@ from daemon.cli.line import bridge
 from daemon.cli.output import Json, document, say, table, warn
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForBridge, ForDatabase, ForKeys, database, opened, settings
+from daemon.cli.who import operator
 from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.reached import state_of, was_started
 from daemon.settings import (
@@ -102,7 +103,7 @@ async def _forget_bridge(wanted: ForDatabase, name: BridgeName) -> int:
     async with database(wanted.database_url) as engine:
         if name not in {each.bridge for each in await Status(engine).bridges()}:
             raise NoSuchThing(f"no bridge {name!r} is known: see 'bridgetender status'")
-        count = await routes.forget_bridge(engine, name)
+        count = await routes.forget_bridge(engine, name, operator())
     if count is None:
         raise Trouble(
             f"the bridge {name!r} is in use: a daemon's settings name it, or one holds it"

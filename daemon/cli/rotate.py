@@ -10,6 +10,7 @@ from daemon.cli.exits import Code
 from daemon.cli.output import Json, document, say, warn
 from daemon.cli.parts import command_app
 from daemon.cli.reach import ForKeys, database, refuse_another_keyring, settings
+from daemon.cli.who import operator
 from daemon.store.rotation import Tally, rotate_fingerprint_key, rotate_keys
 
 app = command_app()
@@ -36,9 +37,9 @@ def rotate(*, json: Json = False) -> None:
 async def _rotate(wanted: ForKeys) -> Tally:
     async with database(wanted.database_url) as engine:
         await refuse_another_keyring(engine, wanted.keyring)
-        await rotate_fingerprint_key(engine, wanted.keyring.renew)
+        await rotate_fingerprint_key(engine, wanted.keyring.renew, operator())
         tally = Tally()
-        async for tally in rotate_keys(engine, wanted.keyring.renew):
+        async for tally in rotate_keys(engine, wanted.keyring.renew, operator()):
             typer.echo(f"{tally.looked_at:,} keys looked at", err=True)
         return tally
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daemon.store.audit import Actor, note
 from daemon.store.engine import transaction
 from daemon.store.writing import columns_of
 from reconciler.verdicts import Undecryptable
@@ -43,16 +44,17 @@ class _Row:
     passphrase: str | None
 
 
-async def rotate_fingerprint_key(engine: AsyncEngine, renew: Renew) -> None:
+async def rotate_fingerprint_key(engine: AsyncEngine, renew: Renew, by: Actor) -> None:
     """Re-encrypt the fingerprint key, if it is made yet. Raises Undecryptable, StoreError."""
     async with transaction(engine) as connection:
         old = (await connection.execute(_FINGERPRINT_KEY)).scalar()
         new = None if old is None else renew(old)
         if new is not None:
             await connection.execute(_RENEW_FINGERPRINT_KEY, {"old": old, "new": new})
+            await note(connection, by, "fingerprint_key_reencrypted", {})
 
 
-async def rotate_keys(engine: AsyncEngine, renew: Renew) -> AsyncIterator[Tally]:
+async def rotate_keys(engine: AsyncEngine, renew: Renew, by: Actor) -> AsyncIterator[Tally]:
     """Re-encrypt every stored key; yield the tally after each batch. Raises StoreError.
 
     A row is written only if it still is as it was read, so no change of somebody else's is
@@ -63,7 +65,7 @@ async def rotate_keys(engine: AsyncEngine, renew: Renew) -> AsyncIterator[Tally]
     while rows := await _read(engine, _NEXT, after=after, limit=_BATCH):
         after = rows[-1].id
         for _ in range(_TURNS):
-            missed = await _rotate(engine, rows, renew, tally)
+            missed = await _rotate(engine, rows, renew, tally, by)
             if not missed:
                 break
             rows = await _read(engine, _AGAIN, ids=missed)
@@ -73,7 +75,7 @@ async def rotate_keys(engine: AsyncEngine, renew: Renew) -> AsyncIterator[Tally]
 
 
 async def _rotate(
-    engine: AsyncEngine, rows: Sequence[_Row], renew: Renew, tally: Tally
+    engine: AsyncEngine, rows: Sequence[_Row], renew: Renew, tally: Tally, by: Actor
 ) -> list[UUID]:
     """Return the rows that changed meanwhile."""
     renewed: dict[UUID, tuple[_Row, _Row]] = {}
@@ -87,7 +89,7 @@ async def _rotate(
                 tally.current += 1
             else:
                 renewed[row.id] = row, new
-    written = await _write(engine, list(renewed.values())) if renewed else set()
+    written = await _write(engine, list(renewed.values()), by) if renewed else set()
     tally.rewritten += len(written)
     return [id_ for id_ in renewed if id_ not in written]
 
@@ -107,14 +109,17 @@ async def _read(engine: AsyncEngine, query: TextClause, **values: object) -> Seq
         return [_Row(*row) for row in await connection.execute(query, values)]
 
 
-async def _write(engine: AsyncEngine, pairs: Sequence[tuple[_Row, _Row]]) -> set[UUID]:
+async def _write(engine: AsyncEngine, pairs: Sequence[tuple[_Row, _Row]], by: Actor) -> set[UUID]:
     values: dict[str, object] = {"ids": [was.id for was, _ in pairs]}
     for name in _TOKENS:
         values[f"was_{name}"] = [getattr(was, name) for was, _ in pairs]
         values[name] = [getattr(new, name) for _, new in pairs]
     async with transaction(engine) as connection:
         query = _write_query(await columns_of(connection, "exchange_api_keys"))
-        return set((await connection.execute(query, values)).scalars())
+        written = set((await connection.execute(query, values)).scalars())
+        if written:
+            await note(connection, by, "keys_reencrypted", {"keys": len(written)})
+        return written
 
 
 _TOKENS = ("api_key", "api_secret", "passphrase")

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from daemon.store.audit import Actor, note
 from daemon.store.engine import transaction
 from daemon.store.tables import accounts, bridges, leases, notices, quiets, routes
 from daemon.store.telling import tell
@@ -63,7 +64,7 @@ async def routes_in_force(engine: AsyncEngine) -> set[tuple[str, str, BridgeName
         return await _read(connection)
 
 
-async def forget_bridge(engine: AsyncEngine, bridge: BridgeName) -> int | None:
+async def forget_bridge(engine: AsyncEngine, bridge: BridgeName, by: Actor) -> int | None:
     """Forget what was written down of a bridge that is in no rule and that nobody holds.
 
     Returns how many connectors that were; None where it is in use. Raises StoreError.
@@ -74,7 +75,9 @@ async def forget_bridge(engine: AsyncEngine, bridge: BridgeName) -> int | None:
             return None
         for table in (accounts, bridges, leases, notices, quiets):
             await connection.execute(delete(table).where(table.c.bridge == bridge))
-        return (await connection.execute(_FORGET, {"bridge": bridge})).rowcount
+        count = (await connection.execute(_FORGET, {"bridge": bridge})).rowcount
+        await note(connection, by, "bridge_forgotten", {"bridge": bridge, "connectors": count})
+        return count
 
 
 async def _require_free(connection: AsyncConnection, known: Collection[str]) -> None:

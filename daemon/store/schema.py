@@ -24,7 +24,6 @@ from reconciler.verdicts import StoreError
 FOR_OWNER = "'bridgetender migrate --sql' prints what is missing, for the owner to run with psql"
 TRIES = 10
 _IN_USE = "55P03"
-_BUSY = "others are busy with the tables, and nothing was changed; run it again"
 _BREATH = 0.3
 """Seconds between two tries, where others use their tables."""
 _LOCK = f"SELECT pg_advisory_xact_lock({0x6272_6964_6765})"
@@ -100,17 +99,15 @@ def newest() -> str:
 
 
 async def _patiently(work: Callable[[AsyncEngine], Awaitable[T]], engine: AsyncEngine) -> T:
-    """Try again where others have locked what it needs; after TRIES say so in a StoreError."""
-    for left in reversed(range(TRIES)):
+    """Try again where others have locked what it needs, TRIES times in all."""
+    for _ in range(TRIES - 1):
         try:
             return await work(engine)
         except StoreError as error:
             if sqlstate(error) != _IN_USE:
                 raise
-            if not left:
-                raise StoreError(f"{error}: {_BUSY}") from error
             await anyio.sleep(_BREATH)
-    raise AssertionError("at least one try is made")
+    return await work(engine)
 
 
 async def _script(engine: AsyncEngine) -> str:

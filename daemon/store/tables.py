@@ -275,6 +275,11 @@ audit = Table(
     Index("ix_audit_at", "at"),
     Index("ix_audit_client_id", "client_id", "at"),
 )
+"""Triggers let rows in, and out again after a day: by then the daemon may drop what is too old.
+
+They stop slips and whoever may write; who owns the table can drop them, and a writer can delete
+what is older than a day. Who must not be able to needs a copy elsewhere.
+"""
 
 answers = Table(
     "answers",

@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli.exits import Code
+from daemon.cli.who import user
+from daemon.store.audit import Audit
 from daemon.store.leases import PostgresLeases
 from daemon.store.routes import write_routes
 from daemon.vault import Keyring, new_key
@@ -139,6 +141,9 @@ async def test_a_bridge_that_is_gone_for_good_can_be_forgotten(
     forgotten = await cli("config", "forget-bridge", "second", "--yes")
     assert forgotten.exit_code == Code.OK
     assert "Forgot the bridge 'second' and 0 connector(s)" in forgotten.stdout
+    (deed,) = await Audit(engine).newest(1)
+    assert (deed.actor, deed.role, deed.action) == (user(), "operator", "bridge_forgotten")
+    assert deed.detail == {"bridge": "second", "connectors": 0}
 
 
 async def test_before_the_first_run_a_database_and_a_bridge_of_our_own_are_no_trouble(

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.cli.exits import Code
+from daemon.store.audit import NOBODY
 from daemon.store.engine import transaction
 from daemon.store.leases import PostgresLeases
 from daemon.store.ledger import PostgresLedger
@@ -149,7 +150,7 @@ async def test_what_was_on_a_bridge_that_is_forgotten_is_told(
     assert lease
     await PostgresLeases(engine, lease.holder, timedelta(0)).release(lease)
     await write_routes(engine, Routes(BridgeName("other")))
-    assert await forget_bridge(engine, lease.bridge) == 1
+    assert await forget_bridge(engine, lease.bridge, NOBODY) == 1
 
     last = (await said(cli, "client_acme_capital/binance"))[-3]
     assert last == "live -> removed  its bridge is no longer in the settings"

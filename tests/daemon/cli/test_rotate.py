@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from daemon.cli.exits import Code
+from daemon.cli.who import user
+from daemon.store.audit import Audit
 from daemon.store.people import People
 from daemon.vault import Keyring, new_key
 from daemon.wiring import open_vault
@@ -34,6 +36,12 @@ async def test_the_old_key_can_go_once_all_is_under_the_new_one(
     assert "not readable" not in listed.stdout
     await open_vault(engine, Keyring([new]))
     assert (await people.find_key(str(key))).label is None
+    deeds = await Audit(engine).newest(2)  # the second run changed nothing
+    assert [(deed.action, deed.detail) for deed in deeds] == [
+        ("keys_reencrypted", {"keys": 1}),
+        ("fingerprint_key_reencrypted", {}),
+    ]
+    assert {(deed.actor, deed.role) for deed in deeds} == {(user(), "operator")}
     assert not [text for text in printed if new.reveal() in text]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from daemon.store import schema
 from daemon.store.adopting import CannotMigrate
+from daemon.store.away import away
 from daemon.store.engine import sqlstate, transaction
 from reconciler.verdicts import StoreError
 from tests.daemon.house import PATIENCE, House, until
@@ -102,9 +103,9 @@ async def test_tables_that_nobody_may_even_read_are_given_up_and_said_to_be_in_u
     with anyio.fail_after(PATIENCE):
         async with transaction(engine) as backend:
             await backend.execute(text(f"LOCK TABLE public.{locked} IN ACCESS EXCLUSIVE MODE"))
-            with pytest.raises(StoreError, match="others are busy with the tables") as caught:
+            with pytest.raises(StoreError) as caught:
                 await ask(engine)
-    assert sqlstate(caught.value) == "55P03"
+    assert away(engine, caught.value).startswith("others use the tables")
     assert await schema.version(engine) is None
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daemon.store import rotation
+from daemon.store.audit import NOBODY
 from daemon.store.engine import transaction
 from daemon.store.people import People, SealedEntry
 from daemon.store.rotation import Tally, rotate_fingerprint_key, rotate_keys
@@ -41,7 +42,7 @@ def entry(exchange: str = "binance", keyring: Keyring = BEFORE) -> SealedEntry:
 
 
 async def rotated(engine: AsyncEngine) -> Tally:
-    return [tally async for tally in rotate_keys(engine, BOTH.renew)][-1]
+    return [tally async for tally in rotate_keys(engine, BOTH.renew, NOBODY)][-1]
 
 
 async def stored(engine: AsyncEngine) -> list[tuple[object, ...]]:
@@ -60,7 +61,7 @@ async def test_all_is_readable_with_the_new_key_alone_and_nothing_else_has_chang
     fingerprint_key = await open_vault(engine, BEFORE)
     before = await stored(engine)
 
-    await rotate_fingerprint_key(engine, BOTH.renew)
+    await rotate_fingerprint_key(engine, BOTH.renew, NOBODY)
     tally = await rotated(engine)
 
     assert (tally.rewritten, tally.current, tally.unreadable) == (2, 1, [])
@@ -88,7 +89,7 @@ async def test_what_was_interrupted_goes_on_where_it_stopped(
     monkeypatch.setattr(rotation, "_BATCH", 2)
     for exchange in ("okx", "kraken", "bybit", "binance", "mexc"):
         await people.add_key(acme, entry(exchange))
-    first = await anext(aiter(rotate_keys(engine, BOTH.renew)))
+    first = await anext(aiter(rotate_keys(engine, BOTH.renew, NOBODY)))
     assert (first.rewritten, first.current) == (2, 0)
     rest = await rotated(engine)
     assert (rest.rewritten, rest.current) == (3, 2)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daemon.store.audit import NOBODY
 from daemon.store.engine import transaction
 from daemon.store.leases import PostgresLeases
 from daemon.store.ledger import PostgresLedger
@@ -111,18 +112,18 @@ async def test_a_bridge_is_forgotten_once_nobody_has_it(engine: AsyncEngine) -> 
     second = BRIDGES[1]
     await write_routes(engine, Routes(MAIN, {}, {"okx": second}))
     lease = await leases.acquire(second)
-    assert await forget_bridge(engine, second) is None
+    assert await forget_bridge(engine, second, NOBODY) is None
     await write_routes(engine, Routes(MAIN))
-    assert await forget_bridge(engine, second) is None
+    assert await forget_bridge(engine, second, NOBODY) is None
     assert lease is not None
     now = datetime.now(UTC)
     ledger = PostgresLedger(engine)
     await ledger.hush(lease, {"okx": now + timedelta(hours=1)}, now)
     await leases.release(lease)
-    assert await forget_bridge(engine, second) == 0
+    assert await forget_bridge(engine, second, NOBODY) == 0
     assert await ledger.quiets(second, now) == {}
     assert second not in {bridge.bridge for bridge in await Status(engine).bridges()}
-    assert await forget_bridge(engine, MAIN) is None
+    assert await forget_bridge(engine, MAIN, NOBODY) is None
 
 
 async def test_rules_that_are_in_force_are_not_written_again(engine: AsyncEngine) -> None:

@@ -50,7 +50,12 @@ async def test_the_audit_is_read_page_by_page_the_newest_first(
 
 @pytest.mark.usefixtures("acme")
 @pytest.mark.parametrize(
-    "change", ["UPDATE bridgetender.audit SET actor = 'x'", "DELETE FROM bridgetender.audit"]
+    "change",
+    [
+        "UPDATE bridgetender.audit SET actor = 'x'",
+        "DELETE FROM bridgetender.audit",
+        "TRUNCATE bridgetender.audit",
+    ],
 )
 async def test_the_audit_is_only_added_to(office: Office, change: str) -> None:
     with pytest.raises(DBAPIError, match="only added to"):
