@@ -7,8 +7,13 @@ from deploy.grafana.panels import Panel
 from deploy.prometheus.make_rules import BURNS, OBJECTIVE, WINDOWS, length, not_live
 
 _UP_DOWN = {"0": ("down", "red"), "1": ("up", "green")}
-_B, _BX = '{bridge=~"$bridge"}', '{bridge=~"$bridge",exchange=~"$exchange"}'
-_X = '{exchange=~"$exchange"}'
+_OF = 'job=~"$job",namespace=~"$namespace"'
+"""One Prometheus may watch several installations."""
+_I, _B = f"{{{_OF}}}", f'{{{_OF},bridge=~"$bridge"}}'
+_BX = f'{{{_OF},bridge=~"$bridge",exchange=~"$exchange"}}'
+_UNDECRYPTABLE = f'{{{_OF},bridge=~"$bridge",reason="undecryptable"}}'
+_N, _X = '{namespace=~"$namespace"}', '{namespace=~"$namespace",exchange=~"$exchange"}'
+"""Of our bridge, which is a job of its own."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ _OBJECTIVE = (
     Chart(
         Panel.KEYS,
         "Keys",
-        (Query("max by (active) (bridgetender_keys)", "active: {{active}}"),),
+        (Query(f"max by (active) (bridgetender_keys{_I})", "active: {{active}}"),),
         kind="stat",
         width=6,
     ),
@@ -82,7 +87,7 @@ _OBJECTIVE = (
     Chart(
         Panel.REPLICAS,
         "Replicas that are scraped",
-        (Query("count by (version) (bridgetender_build_info)", "version {{version}}"),),
+        (Query(f"count by (version) (bridgetender_build_info{_I})", "version {{version}}"),),
         kind="stat",
         width=6,
     ),
@@ -149,7 +154,7 @@ _CONNECTORS = (
         "Left over, or not ours",
         (
             Query(f"max by (bridge) (bridgetender_orphans{_B})", "{{bridge}}, key gone"),
-            Query("max (bridgetender_dropped_connectors)", "bridge gone"),
+            Query(f"max (bridgetender_dropped_connectors{_I})", "bridge gone"),
             Query(
                 f"max by (bridge) (bridgetender_unmanaged_connectors{_B})", "{{bridge}}, others'"
             ),
@@ -249,9 +254,13 @@ _DAEMON = (
         Panel.DATABASE,
         "Database: connections and hints",
         (
-            Query("bridgetender_db_pool_connections", "{{instance}}, open"),
-            Query("bridgetender_db_pool_connections_in_use", "{{instance}}, in use"),
-            Query("bridgetender_listen_connected", "{{instance}}, hears hints", unit="bool_yes_no"),
+            Query(f"bridgetender_db_pool_connections{_I}", "{{instance}}, open"),
+            Query(f"bridgetender_db_pool_connections_in_use{_I}", "{{instance}}, in use"),
+            Query(
+                f"bridgetender_listen_connected{_I}",
+                "{{instance}}, hears hints",
+                unit="bool_yes_no",
+            ),
         ),
     ),
     Chart(
@@ -259,7 +268,7 @@ _DAEMON = (
         "Messages to owners",
         (
             Query(
-                rate("bridgetender_webhook_messages_total", "result", ""), "{{result}}", unit="ops"
+                rate("bridgetender_webhook_messages_total", "result", _I), "{{result}}", unit="ops"
             ),
             Query(
                 f"max by (bridge) (bridgetender_webhook_waiting_seconds{_B})",
@@ -273,9 +282,9 @@ _DAEMON = (
         Panel.UNREADABLE,
         "Rows that are amiss",
         (
-            Query("max (bridgetender_null_updated_at_rows)", "without updated_at"),
+            Query(f"max (bridgetender_null_updated_at_rows{_I})", "without updated_at"),
             Query(
-                'sum (bridgetender_connectors_reason{bridge=~"$bridge",reason="undecryptable"})',
+                f"sum (bridgetender_connectors_reason{_UNDECRYPTABLE})",
                 "undecryptable",
             ),
         ),
@@ -311,7 +320,7 @@ _OWN_BRIDGE = (
     Chart(
         Panel.OWN_BRIDGE_LAG,
         "How late its event loop is",
-        quantiles("bridge_event_loop_lag_seconds", "instance", "", 0.5, 0.99),
+        quantiles("bridge_event_loop_lag_seconds", "instance", _N, 0.5, 0.99),
         unit="s",
         width=12,
     ),
@@ -325,6 +334,8 @@ ROWS = {
 }
 CHARTS = [chart for row in ROWS.values() for chart in row]
 VARIABLES = {
-    "bridge": "label_values(bridgetender_bridge_up, bridge)",
-    "exchange": 'label_values(bridgetender_init_attempts_total{bridge=~"$bridge"}, exchange)',
+    "job": "label_values(bridgetender_build_info, job)",
+    "namespace": "label_values(bridgetender_build_info, namespace)",
+    "bridge": f"label_values(bridgetender_lease_held{_I}, bridge)",
+    "exchange": f"label_values(bridgetender_init_attempts_total{_B}, exchange)",
 }

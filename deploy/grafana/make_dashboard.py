@@ -196,7 +196,8 @@ def _alerts() -> Json:
         "datasource": SOURCE,
         "enable": True,
         "iconColor": "red",
-        "expr": 'ALERTS{alertstate="firing",bridge=~"$bridge|"}',
+        "expr": 'ALERTS{alertstate="firing",job=~"$job|",namespace=~"$namespace|"'
+        ',bridge=~"$bridge|"}',
         "titleFormat": "{{alertname}}",
         "textFormat": "{{bridge}} {{severity}}",
     }

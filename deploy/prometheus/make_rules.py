@@ -261,7 +261,7 @@ ALERTS = (
 
 _OF_ITS_LABELS = "".join(
     f"{{{{ with $labels.{name} }}}}&var-{name}={{{{ . }}}}{{{{ end }}}}"
-    for name in ("bridge", "exchange")
+    for name in ("job", "namespace", "bridge", "exchange")
 )
 
 

@@ -27,7 +27,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.acceptance]
 ROOT = Path(__file__).parent.parent.parent
 SPEED = 120.0
 """How much faster the rules' windows pass: an hour is half a minute."""
-SUBSTITUTES = {"$bridge": ".*", "$exchange": ".*", "$__rate_interval": "1m"}
+SUBSTITUTES = dict.fromkeys(("$job", "$namespace", "$bridge", "$exchange"), ".*")
+SUBSTITUTES["$__rate_interval"] = "1m"
 QUERIES = [(chart.panel.name, query.expr) for chart in CHARTS for query in chart.queries]
 
 OTHERS = {"DaemonAbsent", "NoSuccessfulPass", "BridgeWithoutHolder", "MassRefusal"}
@@ -180,7 +181,8 @@ async def test_every_panel_shows_something_and_the_right_alert_comes_and_goes(
     assert received["labels"]["bridge"] == "main"
     told, here = received["annotations"], "http://localhost:3000/d/bridgetender?viewPanel"
     assert told["runbook_url"] == f"{here}={Section.BridgeDown:d}"
-    assert told["dashboard_url"] == f"{here}={Panel.BRIDGE_UP:d}&var-bridge=main"
+    of = "&var-job=bridgetender&var-bridge=main"
+    assert told["dashboard_url"] == f"{here}={Panel.BRIDGE_UP:d}{of}"
     await firm.until(lambda: is_left_out(watchers, "KeysNotLive"))
     await firm.until(lambda: watchers.blame_none_of(OTHERS))
 

@@ -52,6 +52,13 @@ def test_from_an_alert_to_its_panel_and_on_to_the_runbook(alert: Any) -> None:
 
 
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.panel.name)
+def test_of_several_installations_only_what_was_chosen_is_shown(chart: Any) -> None:
+    for query in chart.queries:
+        series = r"\b(?:bridgetender[_:]|bridge_)[a-z_:0-9]+(\{[^}]*\})?"
+        assert all("$namespace" in chosen for chosen in re.findall(series, query.expr)), query.expr
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.panel.name)
 def test_seconds_are_drawn_against_an_axis_of_seconds_and_nothing_else_is(chart: Any) -> None:
     panel = next(panel for panel in panels() if panel["id"] == chart.panel)
     of_own = {

@@ -22,7 +22,9 @@ def alert_of(case: Case) -> dict[str, Any]:
     found = next(each for each in ALERTS if is_meant(each, case))
     here = "http://localhost:3000/d/bridgetender?viewPanel="
     shown = "".join(
-        f"&var-{name}={case.labels[name]}" for name in ("bridge", "exchange") if name in case.labels
+        f"&var-{name}={case.labels[name]}"
+        for name in ("job", "namespace", "bridge", "exchange")
+        if name in case.labels
     )
     return {
         "exp_labels": {"severity": found.severity, **found.labels, **case.labels},
