@@ -17,7 +17,7 @@ cat > "$work/bin/docker" <<END
 docker=$(command -v docker) compose=$place/compose/usr/bin/docker-compose
 case \$1 in
 build) shift; exec \$docker build --network host --build-arg PYTHON=stand-in/python "\$@" ;;
-compose) shift; case " \$* " in *" up "*) set -- "\$@" --scale grafana=0 ;; esac; exec \$compose "\$@" ;;
+compose) shift; case " \$* " in *" up -d ") set -- "\$@" --scale grafana=0 ;; esac; exec \$compose "\$@" ;;
 *) exec \$docker "\$@" ;;
 esac
 END
@@ -60,7 +60,7 @@ exec postgres -h 0.0.0.0 -k /tmp
 END
 stand_in postgres "$(named docker.io/library/postgres)" <<'END'
 RUN mv /usr/lib/postgresql/* /usr/lib/postgresql/here
-ENV PATH=/usr/lib/postgresql/here/bin:/usr/sbin:/usr/bin PGDATA=/var/lib/postgresql/here
+ENV PATH=/usr/lib/postgresql/here/bin:/usr/sbin:/usr/bin PGDATA=/var/lib/postgresql/here PGHOST=/tmp
 COPY postgres.sh /
 RUN install -d -o postgres -m 700 $PGDATA
 VOLUME /var/lib/postgresql
@@ -114,6 +114,39 @@ up() { asks "http://127.0.0.1:9090/api/v1/query?query=bridgetender_bridge_up" | 
 soon "Prometheus says that the bridge is away" up 0
 docker compose start bridge 2> /dev/null
 soon "the bridge is back" up 1
+
+page=docs/backup.md
+done_so() { sh -eu "$work/step" > "$work/told" 2>&1 || { cat "$work/told"; fail "$1"; }; good "$1"; }
+block 1 | sed -n "/^docker/s|/safe|$work|p" > "$work/step"
+done_so "backed up as the page says"
+ask bridgetender clients delete trial --yes > /dev/null || fail "a client is deleted"
+block 5 | sed "s|FILE|$(echo "$work"/*.dump)|" > "$work/step"
+done_so "restored as it says"
+soon "the daemon is well again" health daemon healthy
+admin clients | grep -q '"trial"' || fail "what was in the backup is there"
+ask bridgetender status | grep -q "restored" || fail "and all is paused"
+ask bridgetender resume --all > /dev/null || fail "the pause is over"
+good "what was in the backup is there, and all was paused"
+
+page=docs/upgrade.md
+docker tag "$image" bridgetender:new
+sed -i "s/image: $image/image: bridgetender:new/" deploy/compose.yaml
+sed -i 's|http://localhost:3000|https://grafana.example.com|' deploy/prometheus/rules.yml
+runs_new() { docker inspect -f '{{.Config.Image}}' "bridgetender-$1-1" | grep -qx bridgetender:new; }
+block 2 | sed '/up -d  /,$d' > "$work/step"
+done_so "the daemon upgraded as the page says"
+soon "the new one is well" health daemon healthy
+runs_new daemon || fail "it is a new one"
+id() { docker inspect -f '{{.Id}}' bridgetender-daemon-1; }
+daemon=$(id)
+! runs_new bridge || fail "the bridge is left alone"
+block 2 | sed '/up -d  /,$!d; s/ grafana / /' > "$work/step"
+done_so "and then the rest"
+runs_new bridge || fail "the bridge is a new one"
+[ "$(id)" = "$daemon" ] || fail "the daemon is left alone"
+ruled() { asks http://127.0.0.1:9090/api/v1/rules | grep -q '"dashboard_url":"https://grafana'; }
+soon "Prometheus has the new rules" ruled
+soon "the daemon holds the bridge again" well
 
 docker compose stop 2> /dev/null
 for service in daemon bridge; do ended $service || fail "$service drains and ends well"; done

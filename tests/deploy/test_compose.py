@@ -135,6 +135,11 @@ def test_prometheus_takes_its_settings(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_a_daemon_that_is_stopped_has_the_time_to_end_what_is_under_way() -> None:
+    patience = int(SERVICES["daemon"]["stop_grace_period"].removesuffix("s"))
+    assert patience > Settings().rules.grace.total_seconds()
+
+
 def test_prometheus_asks_and_tells_who_is_among_the_containers() -> None:
     config = yaml.safe_load((DEPLOY / "prometheus/compose.yml").read_text())
     groups = (*config["scrape_configs"], *config["alerting"]["alertmanagers"])
