@@ -45,7 +45,7 @@ async def test_a_loop_that_stands_still_is_fed_no_more_though_its_process_answer
     await start_slow_bridge(site, latency=0)
     told = systemd.environment | {"BRIDGETENDER_RESYNC_SECONDS": "1"}
     await site.start("daemon", ["-c", IMPATIENT], site.environment() | told)
-    systemd.hear("READY=1")
+    await firm.until(lambda: firm.answers("/startupz", 200))
     systemd.hear(ALIVE)
 
     async def fails() -> bool:
