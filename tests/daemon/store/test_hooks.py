@@ -49,6 +49,7 @@ async def test_triggers_that_go_away_are_replaced_by_polling_until_migrate_mends
 
         tasks.start_soon(hear)
         await house.until_live(KEY_ID)
+        await once(lambda: hinted == [True])
         await house.do(*AWAY[away])
         await once(lambda: hinted == [True, False])
         await house.do(STATE["right"].insert(NEW, "okx"))
