@@ -196,8 +196,11 @@ def _alerts() -> Json:
         "datasource": SOURCE,
         "enable": True,
         "iconColor": "red",
-        "expr": 'ALERTS{alertstate="firing",job=~"$job|",namespace=~"$namespace|"'
-        ',bridge=~"$bridge|"}',
+        "target": {
+            "refId": "alerts",
+            "expr": 'ALERTS{alertstate="firing",job=~"$job|",namespace=~"$namespace|"'
+            ',bridge=~"$bridge|"}',
+        },
         "titleFormat": "{{alertname}}",
         "textFormat": "{{bridge}} {{severity}}",
     }

@@ -60,3 +60,4 @@ class Section(IntEnum):
     WebhookFailing = 112
     NullUpdatedAt = 113
     ReplicaAbsent = 114
+    CertificateExpires = 115

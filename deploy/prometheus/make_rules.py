@@ -256,6 +256,15 @@ ALERTS = (
         "Stored keys have no updated_at: the story's fault is back",
         Panel.UNREADABLE,
     ),
+    Alert(
+        "CertificateExpires",
+        "ticket",
+        f"min by ({_INSTALLATION}) (bridge_certificate_expiry_timestamp_seconds) - time()"
+        f" < {{={7 * DAY:g}}}",
+        HOUR,
+        "The bridge's certificate ends within a week, and with it the way to the bridge",
+        Panel.BRIDGE_UP,
+    ),
 )
 
 

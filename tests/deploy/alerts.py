@@ -273,4 +273,10 @@ CASES = (
         {"bridgetender_null_updated_at_rows": "0x90"},
         {},
     ),
+    Case(
+        "CertificateExpires",  # of a minute 0 in 1970
+        {"bridge_certificate_expiry_timestamp_seconds": "600000x90"},
+        {"bridge_certificate_expiry_timestamp_seconds": "620000x90"},
+        {},
+    ),
 )
