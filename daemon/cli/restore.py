@@ -8,9 +8,10 @@ import typer
 from daemon.cli.output import say
 from daemon.cli.parts import command_app
 from daemon.cli.stateful import StateDir, in_words, state_of
+from daemon.cli.who import operator
 from daemon.embedded.backup import restore as restored
 from daemon.embedded.home import keyring_file, postgres_directory
-from daemon.store.restored import DISTRUST
+from daemon.store.restored import distrust
 
 app = command_app()
 
@@ -29,7 +30,7 @@ def restore(
     state = state_of(state_dir)
     source = None if str(file) == "-" else file
     with in_words():
-        restored(postgres_directory(state), source, DISTRUST)
+        restored(postgres_directory(state), source, distrust(operator()))
     say(f"Restored {source or 'stdin'} to {postgres_directory(state)}.")
     say(_of_the_key(keyring_file(state)))
     say("Then: bridgetender run. It initializes every active key again.")

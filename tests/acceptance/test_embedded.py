@@ -11,8 +11,9 @@ from anyio import to_thread
 from daemon.embedded.backup import back_up, restore
 from daemon.embedded.kept import Kept, kept_postgres
 from daemon.embedded.postgres import embedded_postgres
+from daemon.store.audit import NOBODY
 from daemon.store.engine import make_engine
-from daemon.store.restored import DISTRUST
+from daemon.store.restored import distrust
 from tests.acceptance.firm import Firm, Site, start_slow_bridge
 from tests.acceptance.test_health import answers, of_server, own_place
 from tests.disks import fill, small_disk
@@ -95,7 +96,7 @@ async def test_an_old_backup_is_made_true_again_without_harm_to_what_came_after_
         later = await firm.labels_listed()
         await site.stop("daemon")
 
-        await to_thread.run_sync(restore, new, dump, DISTRUST)
+        await to_thread.run_sync(restore, new, dump, distrust(NOBODY))
         async with restarted(site, new) as again:
             restored = Firm(again)
             restored.keys = before

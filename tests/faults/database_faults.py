@@ -10,8 +10,9 @@ import asyncpg
 from daemon.embedded.cluster import ROLE
 from daemon.embedded.users import own_name, server_user
 from daemon.store import schema
+from daemon.store.audit import NOBODY
 from daemon.store.engine import make_engine
-from daemon.store.restored import DISTRUST
+from daemon.store.restored import distrust
 from tests.bouncer import bouncing
 from tests.disks import fill, small_disk
 from tests.faults.fault import fault, meanwhile
@@ -246,7 +247,7 @@ async def database_backup_restored(scene: Scene) -> AsyncIterator[None]:
         await scene.cluster.server.drop_database(scene.database)
         await scene.cluster.server.create_database(scene.database, copy)
         await scene.cluster.server.drop_database(copy)
-        await scene.sql(DISTRUST)  # as `bridgetender restore` does
+        await scene.sql(distrust(NOBODY))  # as `bridgetender restore` does
     scene.firm.keys.clear()
     scene.firm.keys.update(before)
     known = await scene.firm.ask("SELECT account, connector FROM bridgetender.connectors")

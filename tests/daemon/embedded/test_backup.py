@@ -22,6 +22,7 @@ from daemon.embedded.errors import EmbeddedError
 from daemon.embedded.home import keyring_file, postgres_directory, require_keyring
 from daemon.embedded.postgres import embedded_postgres
 from daemon.store import schema
+from daemon.store.audit import Audit
 from daemon.store.engine import make_engine, transaction
 from daemon.store.people import People, SealedEntry
 from tests.conftest import debians_postgres
@@ -92,6 +93,20 @@ async def test_a_backup_brings_everything_back_but_the_encryption_key(
         assert await schema.version(engine) == schema.newest()
     with pytest.raises(EmbeddedError, match="encryption-key is gone"):
         require_keyring(home / "new")
+
+
+async def test_after_a_restore_the_audit_tells_who_did_it(
+    stocked: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: AWKWARD)
+    invoke("backup", "--state-dir", stocked, home / "dump.sql")
+    invoke("restore", "--state-dir", home / "new", home / "dump.sql")
+    async with opened(home / "new") as engine:
+        deeds = await Audit(engine).newest(2)
+    assert [(deed.actor, deed.action) for deed in deeds] == [
+        (AWKWARD, "backup_restored"),
+        ("bridgetender", "key_added"),
+    ]
 
 
 async def test_after_a_restore_nobody_holds_a_bridge_and_every_active_key_is_wished_for(
@@ -203,7 +218,7 @@ async def test_a_restore_that_fails_restores_nothing_and_may_be_repeated(
     dump = home / "dump.sql"
     invoke("backup", "--state-dir", stocked, dump)
     with monkeypatch.context() as patch:
-        patch.setattr("daemon.cli.restore.DISTRUST", "SELECT no_such_thing")
+        patch.setattr("daemon.cli.restore.distrust", lambda _: "SELECT no_such_thing")
         failed = invoke("restore", "--state-dir", home / "new", dump)
     assert failed.exit_code == Code.DATABASE
     assert "nothing was restored" in failed.output
