@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deploy.grafana.panels import Panel
-from deploy.prometheus.make_rules import BURNS, OBJECTIVE, WINDOWS, length, not_live
+from deploy.prometheus.alerts import BURNS, OBJECTIVE, WINDOWS, length, not_live
 
 _UP_DOWN = {"0": ("down", "red"), "1": ("up", "green")}
 _OF = 'job=~"$job",namespace=~"$namespace"'

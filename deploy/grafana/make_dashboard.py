@@ -14,7 +14,8 @@ from typing import Any
 
 from deploy.grafana.charts import ROWS, VARIABLES, Chart, Query
 from deploy.grafana.panels import DASHBOARD, Section
-from deploy.prometheus.make_rules import ALERTS, Links
+from deploy.prometheus.alerts import ALERTS
+from deploy.prometheus.make_rules import Links
 
 Json = dict[str, Any]
 SOURCE = {"type": "prometheus", "uid": "${source}"}

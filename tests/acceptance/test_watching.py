@@ -19,7 +19,8 @@ import yaml
 from daemon.embedded.children import Child, clean_environment
 from deploy.grafana.charts import CHARTS
 from deploy.grafana.panels import Panel, Section
-from deploy.prometheus.make_rules import FEW, rules
+from deploy.prometheus.alerts import FEW
+from deploy.prometheus.make_rules import rules
 from tests.acceptance.firm import PATIENCE, Firm, Site, issue, spoken_to
 from tests.conftest import do_without, installed
 

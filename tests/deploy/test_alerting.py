@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.prometheus.make_rules import ALERTS
+from deploy.prometheus.alerts import ALERTS
 from tests.conftest import installed
 
 ROOT = Path(__file__).parent.parent.parent

@@ -16,7 +16,7 @@ from daemon.metrics import Metrics
 from deploy.grafana.charts import CHARTS
 from deploy.grafana.make_dashboard import SOURCE_UID, dashboard
 from deploy.grafana.panels import Panel, Section
-from deploy.prometheus.make_rules import ALERTS, RECORDS
+from deploy.prometheus.alerts import ALERTS, RECORDS
 
 GRAFANA = Path(__file__).parent.parent.parent / "deploy/grafana"
 DRAWN = json.loads(dashboard())

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from deploy.grafana.panels import DASHBOARD, Section
-from deploy.prometheus.make_rules import ALERTS, Alert, Links, rules
+from deploy.prometheus.alerts import ALERTS, Alert
+from deploy.prometheus.make_rules import Links, rules
 from tests.conftest import installed
 from tests.deploy.alerts import CASES, GIVEN_BACK, UP, Case, phases
 
