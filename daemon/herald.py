@@ -44,14 +44,16 @@ class Herald:
         """Whether the last round left something that may be sent at once."""
 
     async def round(
-        self, webhook: Webhook, bridges: Iterable[BridgeName]
+        self, webhook: Webhook | None, bridges: Iterable[BridgeName]
     ) -> Mapping[BridgeName, float]:
         """Tell what is due of *bridges*, which this replica holds. Raises StoreError.
 
         Returns for how many seconds the oldest message of each is sent in vain.
         """
-        newest, waiting = await self._notices.newest(), {}
         self.more = False
+        if webhook is None:
+            return dict.fromkeys(bridges, 0.0)
+        newest, waiting = await self._notices.newest(), {}
         for bridge in bridges:
             await self._note(bridge, newest)
             if self._clock.elapsed() >= self._quiet_until:

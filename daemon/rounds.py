@@ -134,8 +134,7 @@ async def tell_owners(parts: Parts, herald: Herald) -> None:
 
 
 async def _tell_some(parts: Parts, herald: Herald) -> None:
-    webhook, held = webhook_of(parts.settings), _held(parts)
-    waiting = await herald.round(webhook, held) if webhook else dict.fromkeys(held, 0.0)
+    waiting = await herald.round(webhook_of(parts.settings), _held(parts))
     for name, seconds in waiting.items():
         if name in _held(parts):  # it may have gone meanwhile
             parts.metrics.webhook_waiting.labels(name).set(seconds)

@@ -38,11 +38,18 @@ class Judge:
             return self._blameless(record.exchange, pace, outcome)
         return outcome
 
-    async def end_what_is_silent(self) -> None:
-        """End a mass refusal that would have been heard of again if it still had keys."""
-        patience = 2 * self._ports.rules.verify_every.total_seconds()
+    async def end_what_is_silent(self, *, asked: bool) -> None:
+        """End a mass refusal that would have been heard of again if it still had keys.
+
+        While exchanges are left alone, or the bridge is away and nobody is *asked*, silence says
+        nothing.
+        """
+        rules, now = self._ports.rules, self._ports.clock.elapsed()
+        patience = 2 * max(rules.verify_every, rules.quiet.cap).total_seconds()
         for exchange, pace in self._desk.paces.refusing_all():
-            if self._ports.clock.elapsed() - pace.refused_at > patience:
+            if not asked:
+                pace.refused_at = now
+            elif now - max(pace.refused_at, pace.quiet_until) > patience:
                 await self._over(exchange, pace)
 
     def _blameless(self, exchange: str, pace: Pace, outcome: Outcome) -> Outcome:

@@ -38,7 +38,7 @@ class Pace:
     refuses_all: bool = False
     refuses_since: float = 0.0
     refused_at: float = 0.0
-    """When it last refused a key while it refused all."""
+    """When it last refused a key while it refused all, or could not have."""
     _quiets: int = 0
     _passed: dict[Urgency, int] = field(default_factory=dict)
     """How many of other classes were sent since the last of each."""

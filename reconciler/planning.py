@@ -85,7 +85,7 @@ class Planner:
         if survey.unmanaged is not None:
             self._ports.meter.unmanaged(self._bridge, survey.unmanaged)
         if clients is None:
-            await self._judge.end_what_is_silent()
+            await self._judge.end_what_is_silent(asked=seen is not None)
             self._set_next(survey.cases, seen, one)
         elif any(_to_go(case) for case in survey.cases):
             self._desk.lookout.within(self._ports.rules.second_look.total_seconds())

@@ -35,7 +35,8 @@ SELECT DISTINCT ON (c.key_id)
 FROM {_STANDING} AND {_STUCK}
 ON CONFLICT (key_id) DO UPDATE SET
   client_id = excluded.client_id, bridge = excluded.bridge, exchange = excluded.exchange,
-  state = excluded.state, reason = excluded.reason, since = excluded.since, number = n.number + 1
+  state = excluded.state, reason = excluded.reason, since = excluded.since, number = n.number + 1,
+  told_state = CASE WHEN n.client_id = excluded.client_id THEN n.told_state END
 WHERE (n.state, n.reason, n.bridge, n.client_id)
   <> (excluded.state, excluded.reason, excluded.bridge, excluded.client_id)
 """)

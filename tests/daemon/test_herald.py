@@ -294,6 +294,29 @@ async def test_many_messages_go_eight_at_once_over_connections_that_they_share(
     assert scene.sent("ok") == 24
 
 
+async def test_without_a_webhook_nothing_more_is_to_be_told_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(herald, "BATCH", 1)
+    await scene.stands(*PARKED, "okx")
+    assert scene.herald.more
+    assert await scene.herald.round(None, [BRIDGE]) == {BRIDGE: 0}
+    assert not scene.herald.more
+
+
+async def test_a_parked_key_that_passes_to_another_client_is_told_to_that_one(
+    scene: Scene, receiver: Receiver
+) -> None:
+    await scene.stands(*PARKED)
+    other = await scene.house.world.add_client("Other")
+    await scene.house.do(f"UPDATE exchange_api_keys SET client_id = '{other}'")
+    await scene.house.do(f"UPDATE bridgetender.connectors SET client_id = '{other}'")
+    await scene.turn(10 * MINUTES)
+    await scene.turn(10 * MINUTES)
+    assert receiver.types == ["key.parked", "key.parked"]
+    assert receiver.got[1].content["data"]["client_id"] == str(other)
+
+
 async def test_what_was_not_taken_at_first_does_not_wait_behind_the_others(
     scene: Scene, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1059,6 +1059,31 @@ async def test_a_mass_refusal_ends_with_the_keys_that_were_refused() -> None:
         assert house.meter.mass_refusals == [("binance", True), ("binance", False)]
 
 
+async def test_a_mass_refusal_does_not_end_because_it_is_asked_rarely() -> None:
+    house = House(rules=replace(UNPACED, verify_every=timedelta(minutes=1)))
+    await many(house, 30)
+    async with house.running():
+        await house.at_rest(within=60)
+        house.bridge.refused |= set(house.there().values())
+        await anyio.sleep(2 * HOUR)
+        assert house.meter.mass_refusals == [("binance", True)]
+        assert {record.phase for record in house.tables.records.values()} == {Phase.LIVE}
+
+
+async def test_a_mass_refusal_does_not_end_because_the_bridge_is_away() -> None:
+    house = House()
+    await many(house, 30)
+    async with house.running():
+        await house.at_rest(within=60)
+        house.bridge.refused |= set(house.there().values())
+        await anyio.sleep(HOUR)
+        house.bridge.down = True
+        await anyio.sleep(HOUR)
+        house.bridge.down = False
+        await anyio.sleep(HOUR)
+        assert house.meter.mass_refusals == [("binance", True)]
+
+
 def blue_okx() -> Slot:
     return Slot(BRIDGE, "client_blue", "okx")
 
