@@ -112,9 +112,8 @@ def run(
         server_header=False,
         timeout_graceful_shutdown=_LAST_BYTES_S,
         lifespan="on",
+        ssl_context_factory=None if tls is None else lambda *_: tls.context,
     )
-    config.load()
-    config.ssl = None if tls is None else tls.context
     try:
         _Server(config, gate, address, tls).run(sockets=[bound])
     finally:
