@@ -1,6 +1,8 @@
-"""What a manifest starts, parsed by the very programs that it names."""
+"""What a manifest starts, parsed by the very programs that it names; and programs that judge it."""
 
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,6 +17,13 @@ WEBHOOK = {
     "webhook_secret": "a-secret-of-some-length-for-signing",
 }
 """The files that the page on the webhook asks for."""
+
+
+def said_by(*command: str | Path) -> str:
+    """Return what a program prints that has to end well."""
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
 
 
 def is_told(settings: Settings) -> bool:

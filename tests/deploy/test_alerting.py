@@ -1,7 +1,6 @@
 """Prometheus and Alertmanager take what the page on alerts installs, and do what it says."""
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import yaml
 
 from deploy.prometheus.alerts import ALERTS
 from tests.conftest import installed
+from tests.deploy.programs import said_by
 
 ROOT = Path(__file__).parent.parent.parent
 PROMETHEUS = ROOT / "deploy/prometheus"
@@ -18,12 +18,12 @@ TELLER = PROMETHEUS / "alertmanager.yml"
 TOLD: dict[str, Any] = yaml.safe_load(TELLER.read_text())
 
 
-def said_by(program: str, package: str, *words: str) -> str:
-    run = subprocess.run(
-        [installed(program, package=package), *words], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+def promtool(*words: str | Path) -> str:
+    return said_by(installed("promtool", package="prometheus"), *words)
+
+
+def amtool(*words: str | Path) -> str:
+    return said_by(installed("amtool", package="prometheus-alertmanager"), *words)
 
 
 def test_prometheus_takes_what_the_page_puts_into_its_directory(tmp_path: Path) -> None:
@@ -35,17 +35,17 @@ def test_prometheus_takes_what_the_page_puts_into_its_directory(tmp_path: Path) 
         text = (PROMETHEUS / source).read_text()  # an absolute one stands for itself
         Path(target).write_text(text.replace("/etc/prometheus", str(tmp_path)))
     config = tmp_path / "prometheus.yml"
-    assert "rules found" in said_by("promtool", "prometheus", "check", "config", str(config))
+    assert "rules found" in promtool("check", "config", config)
     (teller,) = yaml.safe_load(config.read_text())["alerting"]["alertmanagers"]
     assert f"--web.listen-address={teller['static_configs'][0]['targets'][0]} " in PAGE
-    said_by("amtool", "prometheus-alertmanager", "check-config", str(tmp_path / "alertmanager.yml"))
+    amtool("check-config", tmp_path / "alertmanager.yml")
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_whoever_an_alert_is_for_is_told(alert: Any) -> None:
     labels = [f"alertname={alert.name}", f"severity={alert.severity}"]
-    route = ["config", "routes", "test", f"--config.file={TELLER}", *labels]
-    assert said_by("amtool", "prometheus-alertmanager", *route).split() == [alert.severity]
+    told = amtool("config", "routes", "test", f"--config.file={TELLER}", *labels)
+    assert told.split() == [alert.severity]
 
 
 def test_what_keeps_another_alert_quiet_wakes_somebody_itself() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -14,7 +13,7 @@ import yaml
 from daemon.settings import Settings, read, unknown
 from daemon.vault import new_key
 from tests.conftest import installed
-from tests.deploy.programs import WEBHOOK, is_told, parsed
+from tests.deploy.programs import WEBHOOK, is_told, parsed, said_by
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -36,10 +35,7 @@ def test_all_that_is_needed_is_there() -> None:
 
 def test_it_is_what_the_specification_of_compose_allows() -> None:
     checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    done = subprocess.run(
-        [*checker, str(DEPLOY / "compose.yaml")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said_by(*checker, DEPLOY / "compose.yaml")
 
 
 def test_images_are_pinned_and_ours_is_of_this_version() -> None:
@@ -126,13 +122,7 @@ def test_prometheus_takes_its_settings(tmp_path: Path) -> None:
     (tmp_path / "prometheus.yml").write_text(config.replace("/run/secrets", str(tmp_path)))
     (tmp_path / "rules.yml").write_text((DEPLOY / "prometheus/rules.yml").read_text())
     promtool = installed("promtool", package="prometheus")
-    checked = subprocess.run(
-        [promtool, "check", "config", str(tmp_path / "prometheus.yml")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    said_by(promtool, "check", "config", tmp_path / "prometheus.yml")
 
 
 def test_a_daemon_that_is_stopped_has_the_time_to_end_what_is_under_way() -> None:

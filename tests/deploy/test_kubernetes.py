@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 import tomllib
 from collections import Counter
@@ -25,7 +24,7 @@ from daemon.vitals import Vitals
 from daemon.web.health import health_app
 from deploy.prometheus.make_rules import resource
 from tests.conftest import installed
-from tests.deploy.programs import WEBHOOK, is_told, parsed
+from tests.deploy.programs import WEBHOOK, is_told, parsed, said_by
 
 pytestmark = pytest.mark.anyio
 
@@ -50,11 +49,7 @@ def rendered(overlay: str) -> tuple[Thing, ...]:
 def render(place: Path) -> tuple[Thing, ...]:
     pinned = Path(sys.executable).with_name("kubectl")
     kubectl = pinned if pinned.exists() else installed("kubectl", package="kubectl")
-    run = subprocess.run(
-        [str(kubectl), "kustomize", str(place)], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    return tuple(yaml.safe_load_all(run.stdout))
+    return tuple(yaml.safe_load_all(said_by(kubectl, "kustomize", place)))
 
 
 def of_kind(overlay: str, *kinds: str) -> list[Thing]:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from deploy.prometheus.alerts import ALERTS, Alert
 from deploy.prometheus.make_rules import Links, rules
 from tests.conftest import installed
 from tests.deploy.alerts import CASES, GIVEN_BACK, UP, Case, phases
+from tests.deploy.programs import said_by
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -54,13 +54,7 @@ def tell(tmp_path: Path, series: Mapping[str, str], **expected: Any) -> None:
     test = {"interval": "1m", "input_series": scraped, **expected}
     tests = {"rule_files": ["rules.yml"], "tests": [test]}
     (tmp_path / "tests.yml").write_text(json.dumps(tests))  # JSON is YAML
-    run = subprocess.run(
-        [promtool, "test", "rules", str(tmp_path / "tests.yml")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    said_by(promtool, "test", "rules", tmp_path / "tests.yml")
 
 
 def test_every_alert_has_a_case() -> None:

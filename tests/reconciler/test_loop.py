@@ -1,9 +1,10 @@
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import anyio
 import pytest
@@ -1022,6 +1023,17 @@ async def test_proofs_keep_to_half_an_exchanges_rate_and_hold_up_nothing_else() 
 # -- mass refusal ------------------------------------------------------------------------------
 
 
+@asynccontextmanager
+async def thirty_that_are_refused(**rules: Any) -> AsyncIterator[House]:
+    """Yield a house in which thirty clients' keys were live, until their exchange refused all."""
+    house = House(rules=Rules(**rules))
+    await many(house, 30)
+    async with house.running():
+        await house.at_rest(within=60)
+        house.bridge.refused |= set(house.there().values())
+        yield house
+
+
 async def test_when_an_exchange_refuses_all_at_once_nothing_parks_and_it_is_asked_rarely() -> None:
     house = House()
     await many(house, 30)
@@ -1046,11 +1058,7 @@ async def test_when_an_exchange_refuses_all_at_once_nothing_parks_and_it_is_aske
 
 
 async def test_a_mass_refusal_ends_with_the_keys_that_were_refused() -> None:
-    house = House()
-    await many(house, 30)
-    async with house.running():
-        await house.at_rest(within=60)
-        house.bridge.refused |= set(house.there().values())
+    async with thirty_that_are_refused() as house:
         await anyio.sleep(HOUR)
         for key in list(house.world.keys):
             await house.world.delete_key(key)
@@ -1060,22 +1068,14 @@ async def test_a_mass_refusal_ends_with_the_keys_that_were_refused() -> None:
 
 
 async def test_a_mass_refusal_does_not_end_because_it_is_asked_rarely() -> None:
-    house = House(rules=replace(UNPACED, verify_every=timedelta(minutes=1)))
-    await many(house, 30)
-    async with house.running():
-        await house.at_rest(within=60)
-        house.bridge.refused |= set(house.there().values())
+    async with thirty_that_are_refused(verify_every=timedelta(minutes=1)) as house:
         await anyio.sleep(2 * HOUR)
         assert house.meter.mass_refusals == [("binance", True)]
         assert {record.phase for record in house.tables.records.values()} == {Phase.LIVE}
 
 
 async def test_a_mass_refusal_does_not_end_because_the_bridge_is_away() -> None:
-    house = House()
-    await many(house, 30)
-    async with house.running():
-        await house.at_rest(within=60)
-        house.bridge.refused |= set(house.there().values())
+    async with thirty_that_are_refused() as house:
         await anyio.sleep(HOUR)
         house.bridge.down = True
         await anyio.sleep(HOUR)
